@@ -1,0 +1,1 @@
+"""Make bundles and checkpoints smaller and faster, and say what it cost."""

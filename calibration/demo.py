@@ -1,0 +1,75 @@
+"""The main job end to end: convert, quantize, score and ask, each step timed."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.quantize import Quantization, quantize
+from converters.convert import Conversion, convert
+from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.dataset import read_dataset
+from edge_qa.errors import InputError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made and measured."""
+
+    conversion: Conversion
+    quantization: Quantization
+    answers: tuple[tuple[str, Answer], ...]
+    seconds: dict[str, float]
+
+
+def demo(
+    checkpoint: str | os.PathLike[str],
+    questions: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    samples: int = 300,
+    say: Say = lambda line: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Demo:
+    """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on `questions`, and ask three of them.
+
+    `questions` calibrates and scores alike: a smoke test of the machinery, no benchmark.
+    An earlier run's bundles in `folder` are replaced.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be made a folder ({error.strerror}); give another --folder") from None
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(name: str, what: str) -> Iterator[None]:
+        say(what)
+        begin = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - begin
+        say(f"  {seconds[name]:.1f} s")
+
+    with step("convert", f"convert {checkpoint} to OpenVINO IR, verified against the reference"):
+        conversion = convert(checkpoint, place / "fp16", force=True)
+    with step("quantize", f"quantize to INT8 on {samples} questions, score and time both"):
+        quantization = quantize(
+            place / "fp16",
+            place / "int8",
+            calibration=questions,
+            evaluation=questions,
+            samples=samples,
+            force=True,
+            evaluation_progress=progress,
+        )
+    with step("ask", "ask"):
+        answerer = QuestionAnswerer.load(place / "int8")
+        examples = [example for example in read_dataset(questions) if example.answers]
+        chosen = examples[:: max(1, len(examples) // 3)][:3]
+        answers = tuple((example.question, answerer.answer(example.question, example.context)) for example in chosen)
+    return Demo(conversion, quantization, answers, seconds)

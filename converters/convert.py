@@ -1,0 +1,138 @@
+"""Checkpoint -> bundle: read, recognise, build, verify, write."""
+
+import os
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from converters.checkpoint import Checkpoint, read_checkpoint
+from converters.counting import count
+from converters.encoder import Encoder
+from converters.families import read_encoder
+from converters.graph import build_graph
+from converters.storage import round_to_storage
+from converters.verify import Verification, verify
+from edge_qa import __version__
+from edge_qa._openvino import ov
+from edge_qa.atomic import check_destination
+from edge_qa.bundle import Bundle, new_bundle
+from edge_qa.errors import CheckpointError
+from edge_qa.manifest import (
+    CARD,
+    INPUT_ROLES,
+    MODEL_BIN,
+    MODEL_XML,
+    OUTPUT_ROLES,
+    TOKENIZER,
+    Defaults,
+    InputRecord,
+    IORecord,
+    Manifest,
+    ModelRecord,
+    Step,
+)
+from edge_qa.text import TextTokenizer
+
+Progress = Callable[[str], None]
+Architecture = Literal["x86_64", "aarch64"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A bundle that was written, and how exactly it computes its checkpoint."""
+
+    path: Path
+    manifest: Manifest
+    verification: Verification
+
+
+def convert(
+    checkpoint: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Progress = lambda stage: None,
+) -> Conversion:
+    """Convert a checkpoint folder into a bundle with FP16 weights.
+
+    force: replace an existing destination, at the very end.
+    progress: called with a word or two at the start of each stage.
+    Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
+    what the checkpoint computes; then nothing is written.
+    """
+    target = Path(os.path.abspath(destination))
+    check_destination(target, force=force)
+    progress("read")
+    source = read_checkpoint(checkpoint)
+    encoder = read_encoder(source)
+    _check_tokenizer(source, encoder)
+    progress("build")
+    stored = round_to_storage(encoder)
+    model = build_graph(stored)
+    with new_bundle(target, force=force) as draft:
+        progress("write")
+        ov.serialize(model, draft.folder / MODEL_XML, draft.folder / MODEL_BIN)
+        draft.add(TOKENIZER, source.tokenizer.encode())
+        draft.add(CARD, (source.card or _no_card(source)).encode())
+        manifest = draft.seal(
+            model=describe(stored, model, source.card),
+            io=IORecord(
+                {role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}
+            ),
+            precision="fp16",
+            target=None,
+            defaults=Defaults(max_seq_len=min(384, encoder.longest_input)),
+            lineage=(Step("convert", {}, source.sha256, tool_versions()),),
+        )
+        progress("verify")
+        # What is verified is what lies on the disk, read as a device will read it.
+        verification = verify(Bundle.load(draft.folder), stored, encoder)
+    return Conversion(target, manifest, verification)
+
+
+def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRecord:
+    """Describe a model for the manifest; sizes are counted on the IR."""
+    tokens = min(384, encoder.longest_input)
+    cost = count(model, tokens)
+    return ModelRecord(
+        family=encoder.family,
+        layers=len(encoder.layers),
+        hidden=encoder.hidden,
+        heads=tuple(layer.attention.heads for layer in encoder.layers),
+        ffn_widths=tuple(tuple(block.width for block in layer.feed_forwards) for layer in encoder.layers),
+        vocabulary=encoder.vocabulary,
+        token_types=encoder.token_types,
+        longest_input=encoder.longest_input,
+        parameters=cost.parameters,
+        multiply_adds_384=cost.multiply_adds,
+        sparsity=cost.sparsity,
+        licence=licence_of(card),
+    )
+
+
+def licence_of(card: str | None) -> str | None:
+    """The `license:` of a model card's front matter."""
+    front = re.match(r"---\s*\n(.*?)\n---", card or "", re.DOTALL)
+    found = re.search(r"^license:\s*(\S.*?)\s*$", front.group(1), re.MULTILINE) if front else None
+    return found.group(1).strip("'\"") if found else None
+
+
+def tool_versions() -> dict[str, str]:
+    """The tools that decide a bundle's bytes."""
+    return {"edge-qa": __version__, "openvino": ov.get_version().split("-")[0], "machine": platform.machine()}
+
+
+def _check_tokenizer(source: Checkpoint, encoder: Encoder) -> None:
+    vocabulary = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").vocabulary
+    if vocabulary > encoder.vocabulary:
+        raise CheckpointError(
+            f"{source.path}: the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have "
+            f"{encoder.vocabulary} rows; use the tokenizer that belongs to the model"
+        )
+
+
+def _no_card(source: Checkpoint) -> str:
+    return f"# {source.path.name}\n\nNo model card came with this checkpoint; its licence is not known.\n"

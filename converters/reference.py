@@ -1,0 +1,137 @@
+"""The float32 numpy reference of an Encoder: what a converted model is verified against.
+
+Written from the papers (Vaswani et al. 2017, arXiv 1706.03762; Devlin et al. 2018, arXiv
+1810.04805), not from the graph builder: the two share only the Encoder.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.encoder import Activation, Array, Attention, Encoder, Layer, Linear, Norm
+
+Float = NDArray[np.float32]
+Inputs = Mapping[str, NDArray[np.int64]]
+
+
+def reference_logits(encoder: Encoder, inputs: Inputs) -> tuple[Float, Float]:
+    """Return the start and end logits, each (batch, tokens) float32.
+
+    inputs: the four int64 arrays of the contract, each (batch, tokens).
+    """
+    x = _embed(encoder, inputs)
+    mask = inputs["attention_mask"].astype(bool)[:, None, None, :]
+    for layer in encoder.layers:
+        x = _layer(x, layer, mask, encoder.activation)
+    both = _linear(x, encoder.head)
+    return both[..., 0], both[..., 1]
+
+
+def _weights(array: Array) -> Float:
+    return array.astype(np.float32, copy=False)
+
+
+def _linear(x: Float, linear: Linear) -> Float:
+    return x @ _weights(linear.weight).T + _weights(linear.bias)
+
+
+def _norm(x: Float, norm: Norm) -> Float:
+    if norm.epsilon is not None:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.mean(centred * centred, axis=-1, keepdims=True)
+        x = centred / np.sqrt(variance + np.float32(norm.epsilon))
+    return x * _weights(norm.weight) + _weights(norm.bias)
+
+
+def _rows(table: Array, indices: NDArray[np.int64]) -> Float:
+    return _weights(table[indices])
+
+
+def _embed(encoder: Encoder, inputs: Inputs) -> Float:
+    parts = encoder.embeddings
+    x = _rows(parts.word, inputs["input_ids"])
+    if parts.widen is not None:
+        nothing = np.zeros_like(x[:, :1])
+        after = np.concatenate([x[:, 1:], nothing], axis=1)
+        before = np.concatenate([nothing, x[:, :-1]], axis=1)
+        x = _linear(np.concatenate([after, x, before], axis=2), parts.widen)
+    x = x + _rows(parts.position, inputs["position_ids"] + parts.position_offset)
+    if parts.token_type is not None:
+        x = x + _rows(parts.token_type, inputs["token_type_ids"])
+    x = _norm(x, parts.norm)
+    return x if parts.projection is None else _linear(x, parts.projection)
+
+
+def _layer(x: Float, layer: Layer, mask: NDArray[np.bool_], activation: Activation) -> Float:
+    whole, residual, keys_from = x, x, x
+    narrow = layer.bottleneck
+    if narrow is not None:
+        residual = _norm(_linear(x, narrow.input), narrow.input_norm)
+        keys_from = residual
+        if narrow.shared is not None and narrow.shared_norm is not None:
+            keys_from = _norm(_linear(x, narrow.shared), narrow.shared_norm)
+    x = _norm(residual + _attention(keys_from, whole, layer.attention, mask), layer.attention_norm)
+    for block in layer.feed_forwards:
+        x = _norm(x + _linear(_activate(_linear(x, block.up), activation), block.down), block.norm)
+    if narrow is not None:
+        x = _norm(_linear(x, narrow.output) + whole, narrow.output_norm)
+    return x
+
+
+def _attention(keys_from: Float, values_from: Float, attention: Attention, mask: NDArray[np.bool_]) -> Float:
+    batch, tokens, _ = keys_from.shape
+    if not attention.heads:
+        return np.broadcast_to(_weights(attention.output.bias), (batch, tokens, attention.output.outputs))
+
+    def split(x: Float) -> Float:
+        return x.reshape(batch, tokens, attention.heads, -1).transpose(0, 2, 1, 3)
+
+    query = split(_linear(keys_from, attention.query))
+    key = split(_linear(keys_from, attention.key))
+    value = split(_linear(values_from, attention.value))
+    scores = query @ key.transpose(0, 1, 3, 2) * np.float32(attention.scale)
+    scores = np.where(mask, scores, np.float32(-np.inf))
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    context = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+    return _linear(context, attention.output)
+
+
+def _activate(x: Float, activation: Activation) -> Float:
+    if activation == "gelu":
+        return np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
+    if activation == "gelu_tanh":
+        inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
+        return np.float32(0.5) * x * (1 + np.tanh(inner))
+    if activation == "relu":
+        return np.maximum(x, 0)
+    if activation == "silu":
+        return x / (1 + np.exp(-x))
+    raise AssertionError(activation)
+
+
+# numpy has no erf. Knots 1/64 apart with exact values and slopes; a cubic Hermite between two knots
+# is off by at most h^4/384 * max|erf''''| < 1e-9, far below float32. erf(4) is 1 in float32.
+_STEP = 1 / 64
+_KNOTS = np.arange(0, 4 + 2 * _STEP, _STEP)
+_VALUES = np.array([math.erf(x) for x in _KNOTS])
+_SLOPES = 2 / math.sqrt(math.pi) * np.exp(-(_KNOTS**2)) * _STEP
+
+
+def erf(x: Float) -> Float:
+    """The error function, to float32 precision, element by element."""
+    size = np.fmin(np.abs(x), np.float32(4)) * np.float32(1 / _STEP)
+    index = size.astype(np.int32)
+    t = size - index
+    # Hermite form a + t (m + t (c + t d)) with the coefficients of each interval.
+    result = _A[index] + t * (_M[index] + t * (_C[index] + t * _D[index]))
+    return np.copysign(result, x)
+
+
+_A = _VALUES[:-1].astype(np.float32)
+_M = _SLOPES[:-1].astype(np.float32)
+_RISE = np.diff(_VALUES)
+_C = (3 * _RISE - 2 * _SLOPES[:-1] - _SLOPES[1:]).astype(np.float32)
+_D = (_SLOPES[:-1] + _SLOPES[1:] - 2 * _RISE).astype(np.float32)

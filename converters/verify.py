@@ -1,0 +1,84 @@
+"""Prove that a model file computes what its Encoder says, on inputs drawn from a fixed seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.encoder import Encoder
+from converters.reference import reference_logits
+from edge_qa.bundle import Bundle
+from edge_qa.engine import Engine
+from edge_qa.errors import VerificationError
+
+TOLERANCE = 1e-4
+
+# (batch, tokens, of them real in the shortest row): one token beside many, padded and not.
+_CASES = ((1, 9, 9), (2, 48, 17), (1, 177, 177))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Differences relative to max(1, largest |logit|).
+
+    difference: the model file against the float32 reference with the stored weights.
+    rounding: what storing the weights (float16) changed, on the same reference.
+    """
+
+    difference: float
+    rounding: float
+    inputs: int
+
+
+def verify(bundle: Bundle, stored: Encoder, original: Encoder) -> Verification:
+    """Run the bundle beside the numpy reference.
+
+    stored, original: the encoder with the weights as stored, and as the checkpoint gave them.
+    Raises VerificationError if any logit differs by more than TOLERANCE.
+    """
+    engine = Engine(bundle)
+    worst, rounding = 0.0, 0.0
+    for inputs in seeded_inputs(stored, _CASES):
+        real = inputs["attention_mask"].astype(bool)
+        expected = reference_logits(stored, inputs)
+        worst = max(worst, relative_difference(engine.run(inputs), expected, real))
+        if inputs["input_ids"].shape[1] == _CASES[1][1]:
+            rounding = relative_difference(expected, reference_logits(original, inputs), real)
+    if not worst <= TOLERANCE:
+        raise VerificationError(
+            f"{bundle.path.name}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
+            f"{TOLERANCE:.0e}; nothing was written; please report this with the checkpoint's config.json"
+        )
+    return Verification(worst, rounding, len(_CASES))
+
+
+def relative_difference(
+    got: tuple[NDArray[np.float32], ...], wanted: tuple[NDArray[np.float32], ...], real: NDArray[np.bool_]
+) -> float:
+    """Largest difference over real tokens, relative to max(1, largest |wanted logit|); NaN counts as infinite."""
+    worst = 0.0
+    for g, w in zip(got, wanted, strict=True):
+        difference = float(np.abs(g[real] - w[real]).max()) / max(1.0, float(np.abs(w[real]).max()))
+        worst = max(worst, difference if np.isfinite(difference) else np.inf)
+    return worst
+
+
+def seeded_inputs(encoder: Encoder, cases: tuple[tuple[int, int, int], ...]) -> list[dict[str, NDArray[np.int64]]]:
+    """Random ids of every (batch, tokens, shortest) case; rows get shorter down to `shortest`, the rest is padding."""
+    random = np.random.default_rng(0)
+    found = []
+    for batch, tokens, shortest in cases:
+        tokens, shortest = min(tokens, encoder.longest_input), min(shortest, encoder.longest_input)
+        shape = (batch, tokens)
+        lengths = np.linspace(tokens, shortest, batch).astype(np.int64)
+        real = np.arange(tokens) < lengths[:, None]
+        types = np.arange(tokens) >= tokens // 3 if encoder.token_types > 1 else np.zeros(tokens, bool)
+        found.append(
+            {
+                "input_ids": random.integers(0, encoder.vocabulary, shape) * real,
+                "attention_mask": real.astype(np.int64),
+                "token_type_ids": np.broadcast_to(types, shape).astype(np.int64),
+                "position_ids": np.broadcast_to(np.arange(tokens), shape).astype(np.int64),
+            }
+        )
+    return found

@@ -1,0 +1,65 @@
+"""Extractive question answering on CPUs: text in, answers with offsets out.
+
+Public names are loaded on first use: `import edge_qa` alone costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_qa.answerer import Answer, QuestionAnswerer
+    from edge_qa.bundle import Bundle
+    from edge_qa.errors import (
+        BundleError,
+        CalibrationError,
+        CheckpointError,
+        EdgeQAError,
+        InferenceError,
+        InputError,
+        ResourceError,
+        VerificationError,
+    )
+
+__version__ = "0.1.0"
+
+_ERRORS = "edge_qa.errors"
+_HOMES = {
+    "Answer": "edge_qa.answerer",
+    "Bundle": "edge_qa.bundle",
+    "BundleError": _ERRORS,
+    "CalibrationError": _ERRORS,
+    "CheckpointError": _ERRORS,
+    "EdgeQAError": _ERRORS,
+    "InferenceError": _ERRORS,
+    "InputError": _ERRORS,
+    "QuestionAnswerer": "edge_qa.answerer",
+    "ResourceError": _ERRORS,
+    "VerificationError": _ERRORS,
+}
+
+__all__ = [
+    "Answer",
+    "Bundle",
+    "BundleError",
+    "CalibrationError",
+    "CheckpointError",
+    "EdgeQAError",
+    "InferenceError",
+    "InputError",
+    "QuestionAnswerer",
+    "ResourceError",
+    "VerificationError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edge_qa' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

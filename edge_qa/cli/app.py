@@ -1,0 +1,133 @@
+"""The lazy command table, and how errors become one line and an exit code."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from edge_qa import __version__
+from edge_qa.errors import (
+    BundleError,
+    CalibrationError,
+    CheckpointError,
+    EdgeQAError,
+    InferenceError,
+    InputError,
+    ResourceError,
+    VerificationError,
+)
+
+EXIT_CODES: dict[type[EdgeQAError], int] = {
+    VerificationError: 1,
+    CalibrationError: 1,
+    BundleError: 3,
+    CheckpointError: 3,
+    InputError: 4,
+    InferenceError: 5,
+    ResourceError: 6,
+}
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a command lives, and its line in --help."""
+
+    module: str
+    help: str
+
+
+# Commands are imported when they are called: `ask` must work where nothing but the four core
+# packages is installed, and `--help` must not wait for any of them.
+COMMANDS: dict[str, Entry] = {
+    "ask": Entry("edge_qa.cli.ask", "Answer questions from a text."),
+    "convert": Entry("converters.cli", "Turn a checkpoint into a bundle."),
+    "demo": Entry("calibration.demo_cli", "Convert, quantize, score and ask on a checkpoint."),
+    "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
+    "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle holds."),
+    "quantize": Entry("calibration.cli", "Turn a bundle into a smaller, faster INT8 bundle."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when one is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(import_module(entry.module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="edge-qa", prog_name="edge-qa")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Answer questions from text on a CPU, in milliseconds.
+
+    Exit codes: 0 done, 1 a negative verdict, 2 wrong usage, 3 bundle or checkpoint, 4 input,
+    5 inference, 6 resources.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    debug = "--debug" in sys.argv
+    try:
+        cli.main(standalone_mode=False, prog_name="edge-qa")
+        sys.stdout.flush()
+        sys.exit(0)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was left half-written", err=True)
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        _report("UsageError", error.format_message())
+        sys.exit(error.exit_code)
+    except EdgeQAError as error:
+        if debug:
+            raise
+        _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except BrokenPipeError:
+        # The reader has gone; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        _fail(ResourceError("out of memory; close other programs, or use a smaller model or input"), 6)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        _fail(EdgeQAError(f"internal error ({kind}: {error}); run again with edge-qa --debug and report it"), 70)
+
+
+def _fail(error: EdgeQAError, code: int) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    _report(type(error).__name__, str(error))
+    sys.exit(code)
+
+
+def _report(kind: str, message: str) -> None:
+    """With --json a program reads stdout: it finds the error there, as JSON."""
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": {"kind": kind, "message": message}}, ensure_ascii=False))
+
+
+def echo_json(value: Any) -> None:
+    """Print one result as JSON on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,92 @@
+"""edge-qa evaluate: official scores and times of bundles on a data set."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.atomic import write_file
+from edge_qa.cli.app import echo_json
+from edge_qa.cli.progress import progress_bar
+from edge_qa.dataset import read_dataset
+from edge_qa.evaluation import Evaluation
+from edge_qa.evaluation import evaluate as run_evaluation
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="SQuAD file (.json, .json.gz) or JSON lines"
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N questions, spread over the data.")
+@click.option(
+    "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def evaluate(
+    bundles: tuple[Path, ...],
+    data: Path,
+    limit: int | None,
+    no_answer_threshold: float | None,
+    threads: int | None,
+    predictions: Path | None,
+    as_json: bool,
+) -> None:
+    """Score each BUNDLE with the official SQuAD metric, one question at a time.
+
+    Several bundles take turns on every question, so that their times compare.
+    """
+    dataset = read_dataset(data)
+    answerers = [(str(path), QuestionAnswerer.load(path, threads=threads)) for path in bundles]
+    results = run_evaluation(
+        answerers,
+        dataset,
+        limit=limit,
+        no_answer_threshold=no_answer_threshold,
+        progress=progress_bar("evaluate"),
+    )
+    if predictions is not None:
+        write_file(predictions, json.dumps(results[0].predictions, ensure_ascii=False, indent=0).encode())
+    if as_json:
+        echo_json([summary(result) for result in results])
+    else:
+        click.echo(table(results))
+
+
+def summary(result: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON values, without the predictions."""
+    values = asdict(result)
+    del values["predictions"]
+    return values
+
+
+def table(results: list[Evaluation]) -> str:
+    """Scores and times, a row each, with the speed relative to the first."""
+    first = results[0]
+    width = max(6, *(len(result.bundle) for result in results))
+    lines = [
+        f"{first.dataset}: {first.scores.questions} questions, SQuAD {first.metric} metric",
+        f"{'bundle':{width}}  {'EM':>6} {'F1':>6}  {'mean ms':>8} {'p50':>6} {'p90':>6} {'p99':>6}  "
+        f"{'speed':>6}  outside inference",
+    ]
+    for result in results:
+        scores, latency = result.scores, result.latency
+        lines.append(
+            f"{result.bundle:{width}}  {scores.exact_match:6.2f} {scores.f1:6.2f}  {latency.mean_ms:8.2f} "
+            f"{latency.p50_ms:6.2f} {latency.p90_ms:6.2f} {latency.p99_ms:6.2f}  "
+            f"{first.latency.mean_ms / latency.mean_ms:5.2f}x  {result.outside_inference:.1%}"
+        )
+    for result in results:
+        scores, best = result.scores, result.best_threshold
+        if scores.has_answer_f1 is not None:
+            lines.append(
+                f"{result.bundle}: answerable EM {scores.has_answer_exact_match:.2f} F1 {scores.has_answer_f1:.2f} "
+                f"({scores.has_answer_questions} questions)"
+                + (f"; best no-answer threshold {best.threshold:.2f}: F1 {best.score:.2f}" if best else "")
+            )
+    return "\n".join(lines)

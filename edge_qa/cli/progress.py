@@ -1,0 +1,27 @@
+"""Progress on stderr, and only on a terminal."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import click
+
+
+def progress_bar(label: str) -> Callable[[int, int], None]:
+    """Return a callback (done, total) that redraws one line with the share done and the time left."""
+    if not sys.stderr.isatty():
+        return lambda done, total: None
+    begin = time.monotonic()
+    shown = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if done < total and now - shown < 0.1:
+            return
+        shown = now
+        left = (now - begin) / done * (total - done)
+        end = "\n" if done == total else ""
+        click.echo(f"\r{label}: {done}/{total}  {100 * done // total}%  {left:.0f} s left   {end}", err=True, nl=False)
+
+    return show

@@ -1,0 +1,181 @@
+"""Windows -> logits: one compiled model, a pool of infer requests, every input checked."""
+
+import queue
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_qa._openvino import ov
+from edge_qa.bundle import Bundle
+from edge_qa.cpu import this_cpu
+from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
+from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
+from edge_qa.windows import Window
+
+Precision = Literal["f32", "bf16"]
+Logits = NDArray[np.float32]
+
+# Lengths are rounded up to a multiple of this: OpenVINO keeps compiled kernels for each length it
+# has seen, so every new length costs time and memory. See the README's measurements.
+LENGTH_STEP = 16
+
+_NUMPY_TYPES = {"i64": np.int64, "i32": np.int32}
+
+
+class Engine:
+    """A compiled bundle. Safe to share between threads."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        precision: Precision = "f32",
+        length_step: int = LENGTH_STEP,
+    ) -> None:
+        """Compile the bundle's model for this CPU.
+
+        threads: how many cores one inference uses; None for all that the process may use.
+        precision: of activations and sums. f32 gives the same scores on every CPU.
+        Raises ResourceError if the CPU cannot run the bundle right, BundleError if OpenVINO cannot.
+        """
+        manifest = bundle.manifest
+        cpu = this_cpu()
+        if manifest.target == "vnni" and not cpu.has_int8_dot_product:
+            raise ResourceError(
+                f"{bundle.path}: quantized for CPUs with VNNI, this one has {cpu.instruction_set}, where its 8-bit "
+                "sums would overflow into wrong answers; quantize it with --target any"
+            )
+        self.model = manifest.model
+        self.io = manifest.io
+        self.precision = precision
+        self.length_step = length_step
+        core = ov.Core()
+        try:
+            model = core.read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+            self._compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": precision,
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": threads or cpu.threads,
+                    "CPU_DENORMALS_OPTIMIZATION": False,
+                },
+            )
+        except RuntimeError as error:
+            raise BundleError(f"{bundle.path}: OpenVINO cannot load the model ({_first_line(error)})") from None
+        self._check_names(str(bundle.path))
+        self._requests: queue.LifoQueue[ov.InferRequest] = queue.LifoQueue()
+        streams = int(self._compiled.get_property("NUM_STREAMS"))
+        for _ in range(max(1, streams)):
+            self._requests.put(self._compiled.create_infer_request())
+
+    def logits(self, windows: Sequence[Window]) -> tuple[list[Logits], list[Logits]]:
+        """Return the start and end logits of each window, (tokens,) each, in the order given."""
+        start, end = [], []
+        for window in windows:
+            both = self.run(self.batch([window]))
+            start.append(both[0][0, : window.tokens])
+            end.append(both[1][0, : window.tokens])
+        return start, end
+
+    def run(self, inputs: dict[str, NDArray[np.int64]]) -> tuple[Logits, Logits]:
+        """Run the model on the inputs of the contract, each (batch, tokens); returns (batch, tokens) twice.
+
+        Every input is checked for presence, type, shape and range first, because OpenVINO runs on
+        anything. Raises InputError.
+        """
+        self._check(inputs)
+        bound = {
+            record.name: inputs[role].astype(_NUMPY_TYPES[record.type], copy=False)
+            for role, record in self.io.inputs.items()
+        }
+        request = self._requests.get()
+        try:
+            # Sharing was seen to give one caller another caller's arrays.
+            results = request.infer(bound, share_inputs=False, share_outputs=False)
+            start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
+            return start, end
+        except RuntimeError as error:
+            raise InferenceError(f"OpenVINO failed on a {_shape(inputs)} input: {_first_line(error)}") from None
+        finally:
+            self._requests.put(request)
+
+    def warm_up(self, longest: int) -> None:
+        """Run every length up to `longest` tokens once, so that no user pays for the first sight of one."""
+        for tokens in sorted({self.padded_length(n) for n in range(1, longest + 1)}):
+            ids = np.zeros((1, tokens), np.int64)
+            inputs = dict.fromkeys(INPUT_ROLES[:3], ids) | {"position_ids": np.arange(tokens)[None]}
+            inputs["attention_mask"] = np.ones_like(ids)
+            self.run(inputs)
+
+    def padded_length(self, tokens: int) -> int:
+        """Return the length that an input of `tokens` tokens is run at."""
+        if self.io.tokens is not None:
+            return self.io.tokens
+        rounded = -(-tokens // self.length_step) * self.length_step
+        return min(rounded, self.model.longest_input)
+
+    def batch(self, windows: Sequence[Window], *, pad: bool = True) -> dict[str, NDArray[np.int64]]:
+        """Return windows as inputs of the contract, (windows, tokens) each, padded to a length the engine runs at.
+
+        pad: False for the length of the longest window itself, where the model allows it.
+        """
+        longest = max(window.tokens for window in windows)
+        length = self.padded_length(longest) if pad or self.io.tokens is not None else longest
+        shape = (len(windows), length)
+        inputs = {role: np.zeros(shape, np.int64) for role in INPUT_ROLES[:3]}
+        for row, window in enumerate(windows):
+            inputs["input_ids"][row, : window.tokens] = window.input_ids
+            inputs["token_type_ids"][row, : window.tokens] = window.token_type_ids
+            inputs["attention_mask"][row, : window.tokens] = 1
+        inputs["position_ids"] = np.broadcast_to(np.arange(length), shape)
+        return inputs
+
+    def _check(self, inputs: dict[str, NDArray[np.int64]]) -> None:
+        missing = [role for role in self.io.inputs if role not in inputs]
+        if missing:
+            raise InputError(f"inputs: {', '.join(missing)} missing; wanted {', '.join(self.io.inputs)}")
+        shape = inputs["input_ids"].shape
+        ceilings = {
+            "input_ids": self.model.vocabulary,
+            "attention_mask": 2,
+            "token_type_ids": max(1, self.model.token_types),
+            "position_ids": self.model.longest_input,
+        }
+        for role in self.io.inputs:
+            array = inputs[role]
+            if array.dtype.kind not in "iu":
+                raise InputError(f"{role}: got {array.dtype}, wanted integers")
+            if array.ndim != 2 or array.shape != shape or not array.size:
+                raise InputError(f"{role}: got shape {array.shape}, wanted (batch, tokens), the same for every input")
+            low, high = int(array.min()), int(array.max())
+            if low < 0 or high >= ceilings[role]:
+                raise InputError(f"{role}: got values {low}..{high}, wanted 0..{ceilings[role] - 1}")
+        if shape[1] > self.model.longest_input:
+            raise InputError(f"input_ids: {shape[1]} tokens, the model takes at most {self.model.longest_input}")
+
+    def _check_names(self, where: str) -> None:
+        """Binding is by name: a name that the model lacks must be found before the first question."""
+        inputs = {name for port in self._compiled.inputs for name in port.get_names()}
+        outputs = {name for port in self._compiled.outputs for name in port.get_names()}
+        wrong = [record.name for record in self.io.inputs.values() if record.name not in inputs]
+        wrong += [name for name in self.io.outputs.values() if name not in outputs]
+        if wrong:
+            raise BundleError(f"{where}: the manifest binds {', '.join(wrong)}, which the model lacks; make it again")
+        bound = {record.name for record in self.io.inputs.values()}
+        unbound = [port.any_name for port in self._compiled.inputs if not port.get_names() & bound]
+        if unbound:
+            raise BundleError(f"{where}: the model takes {', '.join(unbound)}, which no role binds; make it again")
+
+
+def _shape(inputs: dict[str, NDArray[np.int64]]) -> str:
+    return "x".join(map(str, inputs["input_ids"].shape))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,103 @@
+"""Text -> tokens: a Hugging Face tokenizer that treats everything it is given as text."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from edge_qa.errors import BundleError, InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token ids (tokens,) int64 and their code point offsets into the text (tokens, 2) int64."""
+
+    ids: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """The special tokens around a pair: before + question + between + context + after, with their type ids."""
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    before_types: tuple[int, ...]
+    between_types: tuple[int, ...]
+    after_types: tuple[int, ...]
+    question_type: int
+    context_type: int
+
+    @property
+    def special_tokens(self) -> int:
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+class TextTokenizer:
+    """The tokenizer of a bundle.
+
+    Special tokens that a user types, such as "[SEP]", are split like any other text. Safe to share
+    between threads.
+    """
+
+    def __init__(self, tokenizer_json: str, where: str = "tokenizer.json") -> None:
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:
+            raise BundleError(f"{where}: cannot be read as a tokenizer ({error}); make the bundle again") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # tokenizer.json does not store this switch, and its default makes a typed "[SEP]" a real separator.
+        self._tokenizer.encode_special_tokens = True
+        self.template = self._find_template(where)
+
+    @property
+    def vocabulary(self) -> int:
+        """One more than the largest id that can come out."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    def encode(self, text: str, what: str) -> Tokens:
+        """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode."""
+        encoding = self._encode(text, what)
+        count = len(encoding.ids)
+        ids = np.fromiter(encoding.ids, np.int64, count)
+        offsets = np.fromiter(itertools.chain.from_iterable(encoding.offsets), np.int64, 2 * count).reshape(count, 2)
+        return Tokens(ids, offsets)
+
+    def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=False)
+        except (TypeError, UnicodeError):
+            raise InputError(
+                f"{what}: holds a lone surrogate, which is no character; decode bytes with errors='replace'"
+            ) from None
+        except BaseException as error:
+            # A panic of the Rust library arrives as a BaseException of its own.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise InputError(f"{what}: the tokenizer failed on it ({error}); shorten or clean the text") from None
+
+    def _find_template(self, where: str) -> PairTemplate:
+        """Read the template off one processed pair, whatever post-processor the tokenizer has."""
+        pair = self._tokenizer.encode("a", "b")
+        sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
+        if 0 not in sides or 1 not in sides:
+            raise BundleError(f"{where}: it tokenizes plain letters to nothing; make the bundle again")
+        first_question, first_context = sides.index(0), sides.index(1)
+        last_question = len(sides) - 1 - sides[::-1].index(0)
+        last_context = len(sides) - 1 - sides[::-1].index(1)
+        if first_context < first_question:
+            raise BundleError(f"{where}: it puts the context before the question; wanted question first")
+        return PairTemplate(
+            before=tuple(ids[:first_question]),
+            between=tuple(ids[last_question + 1 : first_context]),
+            after=tuple(ids[last_context + 1 :]),
+            before_types=tuple(kinds[:first_question]),
+            between_types=tuple(kinds[last_question + 1 : first_context]),
+            after_types=tuple(kinds[last_context + 1 :]),
+            question_type=kinds[first_question],
+            context_type=kinds[first_context],
+        )
