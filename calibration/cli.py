@@ -11,7 +11,7 @@ from calibration.quantize import Quantization
 from calibration.quantize import quantize as run_quantization
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import summary, table
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bar, terminal
 from edge_qa.manifest import Manifest, Target
 
 
@@ -62,6 +62,7 @@ def quantize(
         seed=seed,
         force=force,
         evaluation_progress=progress_bar("evaluate"),
+        bars=terminal(),
     )
     seconds = time.perf_counter() - begin
     if as_json:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from calibration.quantize import Quantization, quantize
 from converters.convert import Conversion, convert
@@ -34,6 +35,7 @@ def demo(
     samples: int = 300,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    bars: TextIO | None = None,
 ) -> Demo:
     """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on `questions`, and ask three of them.
 
@@ -66,6 +68,7 @@ def demo(
             samples=samples,
             force=True,
             evaluation_progress=progress,
+            bars=bars,
         )
     with step("ask", "ask"):
         answerer = QuestionAnswerer.load(place / "int8")

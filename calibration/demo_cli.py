@@ -9,7 +9,7 @@ from calibration.cli import size_mb
 from calibration.demo import demo as run_demo
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import summary, table
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bar, terminal
 
 
 @click.command()
@@ -41,6 +41,7 @@ def demo(checkpoint: Path, data: Path, folder: Path, samples: int, as_json: bool
         samples=samples,
         say=lambda line: click.echo(line, err=True),
         progress=progress_bar("evaluate"),
+        bars=terminal(),
     )
     before, after = result.quantization.before, result.quantization.after
     assert before is not None

@@ -1,16 +1,19 @@
 """Bundle -> INT8 bundle: NNCF post-training quantization on real questions at their true length."""
 
+import contextlib
+import io
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from calibration.samples import draw_samples
 from converters.convert import tool_versions
-from converters.naming import stabilise_names
+from converters.ir_writer import write_ir
 from edge_qa._openvino import ov, without_telemetry
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
@@ -19,13 +22,19 @@ from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import BundleError, CalibrationError
 from edge_qa.evaluation import Evaluation, evaluate
 from edge_qa.extras import missing_extra
-from edge_qa.manifest import CARD, MODEL_BIN, MODEL_XML, TOKENIZER, Manifest, Step, Target
+from edge_qa.manifest import CARD, TOKENIZER, Manifest, Step, Target
 
 without_telemetry()
 try:
     import nncf
 except ModuleNotFoundError as error:
     raise missing_extra(error, "calibrate") from None
+
+# NNCF prints its log on stdout; it goes where the rest of the process logs.
+_log = logging.getLogger("nncf")
+_log.handlers.clear()
+_log.propagate = True
+_log.setLevel(logging.WARNING)
 
 Progress = Callable[[str], None]
 
@@ -62,6 +71,7 @@ def quantize(
     force: bool = False,
     progress: Progress = lambda stage: None,
     evaluation_progress: Callable[[int, int], None] = lambda done, total: None,
+    bars: TextIO | None = None,
 ) -> Quantization:
     """Quantize the weights and activations of a bundle to 8 bits, embeddings included.
 
@@ -69,6 +79,7 @@ def quantize(
     evaluation: score and time both bundles on this file, the after-scores into the manifest.
     samples: how many questions calibrate. limit: how many evaluate (all by default).
     target: the CPUs it will run on; "any" is right everywhere, "vnni" uses the full weight range.
+    bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.
     Raises InputError if no question of the calibration file can be used.
     """
     output = Path(os.path.abspath(destination))
@@ -82,10 +93,10 @@ def quantize(
     answerer = QuestionAnswerer(source)
     inputs = draw_samples(answerer, data.examples, samples, seed=seed, where=calibration)
     progress("quantize")
-    model = _quantize_model(source, inputs, target)
+    model = _quantize_model(source, inputs, target, bars)
     with new_bundle(output, force=force) as draft:
         progress("write")
-        ov.serialize(model, draft.folder / MODEL_XML, draft.folder / MODEL_BIN)
+        write_ir(model, draft.folder)
         draft.add(TOKENIZER, source.contents[TOKENIZER].tobytes())
         draft.add(CARD, source.contents[CARD].tobytes())
         options = {
@@ -117,21 +128,21 @@ def quantize(
     return Quantization(output, manifest, len(inputs), before, after)
 
 
-def _quantize_model(source: Bundle, inputs: list[dict[str, np.ndarray]], target: Target) -> "ov.Model":
+def _quantize_model(
+    source: Bundle, inputs: list[dict[str, np.ndarray]], target: Target, bars: TextIO | None
+) -> "ov.Model":
     model = ov.Core().read_model(source.model_xml, ov.Tensor(source.model_bin))
     names = {role: record.name for role, record in source.manifest.io.inputs.items()}
-    # NNCF logs to its own logger and draws progress bars there; both belong to the caller.
-    nncf.set_log_level(logging.WARNING)
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(inputs, lambda sample: {name: sample[role] for role, name in names.items()}),
-        model_type=nncf.ModelType.TRANSFORMER,
-        subset_size=len(inputs),
-        fast_bias_correction=True,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=_OVERFLOW_FIX[target]),
-    )
-    stabilise_names(quantized)
-    return quantized
+    # NNCF draws its progress bars on stdout, where a command's data goes.
+    with contextlib.redirect_stdout(bars or io.StringIO()):
+        return nncf.quantize(
+            model,
+            nncf.Dataset(inputs, lambda sample: {name: sample[role] for role, name in names.items()}),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(inputs),
+            fast_bias_correction=True,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=_OVERFLOW_FIX[target]),
+        )
 
 
 def _check_finite(bundle: Bundle, sample: dict[str, np.ndarray]) -> None:

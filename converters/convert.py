@@ -13,6 +13,7 @@ from converters.counting import count
 from converters.encoder import Encoder
 from converters.families import read_encoder
 from converters.graph import build_graph
+from converters.ir_writer import write_ir
 from converters.storage import round_to_storage
 from converters.verify import Verification, verify
 from edge_qa import __version__
@@ -23,8 +24,6 @@ from edge_qa.errors import CheckpointError
 from edge_qa.manifest import (
     CARD,
     INPUT_ROLES,
-    MODEL_BIN,
-    MODEL_XML,
     OUTPUT_ROLES,
     TOKENIZER,
     Defaults,
@@ -74,7 +73,7 @@ def convert(
     model = build_graph(stored)
     with new_bundle(target, force=force) as draft:
         progress("write")
-        ov.serialize(model, draft.folder / MODEL_XML, draft.folder / MODEL_BIN)
+        write_ir(model, draft.folder)
         draft.add(TOKENIZER, source.tokenizer.encode())
         draft.add(CARD, (source.card or _no_card(source)).encode())
         manifest = draft.seal(

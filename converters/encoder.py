@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 T = TypeVar("T")
 Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
+AttentionInput = Literal["shared", "narrow", "whole"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,8 @@ class Embeddings:
 
     word: (vocabulary, E). position: (positions, E); row i + position_offset belongs to token i.
     token_type: (types, E), or None where the family has none.
-    widen: MobileBERT's first step, E of each token and its two neighbours side by side -> H,
-    before positions and types are added; position and token_type are then (.., H).
+    widen: MobileBERT's first step, before positions and types are added; these are then (.., H).
+    Of 3E inputs it reads the next token, the token and the previous one side by side; of E, the token.
     """
 
     word: Array
@@ -103,7 +104,9 @@ class FeedForward:
 class Bottleneck:
     """MobileBERT's narrow middle: the layer works on `input`(x), and `output` widens and adds x again.
 
-    Queries and keys read `shared` of x (or the narrowed x if None); values read x itself.
+    attention_input: what is attended with. "shared": queries and keys read `shared`(x), values x
+    itself. "narrow": all three read `input`(x). "whole": all three read x itself. `shared` and its
+    norm are None but for the first.
     """
 
     input: Linear
@@ -112,6 +115,7 @@ class Bottleneck:
     shared_norm: Norm | None
     output: Linear
     output_norm: Norm
+    attention_input: AttentionInput = "shared"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,11 @@ Names are part of the contract, so that later passes find their place. The parts
     encoder.layer.3.attention.output                with bias               (batch, tokens, hidden)
     encoder.layer.3.attention.norm                  after the residual      (batch, tokens, hidden)
     encoder.layer.3.ffn.0.{up,activation,down,norm}
+    encoder.layer.3.bottleneck.{input,shared,output}       MobileBERT: its narrow middle, each with a .norm
+
+Around the layers: embeddings.{word,position,token_type,norm}, embeddings.widen (MobileBERT),
+embeddings.projection (ALBERT, ELECTRA), mask, qa.logits. What is added to x under the name of Y is
+Y.residual. Layers that share their weights (ALBERT) share the constants, named after the first one.
 
 A Linear called X has the constants X.weight and X.bias, in the type that the Encoder gives them
 (`converters/storage.py` decides); float16 ones are widened to float32 where they are read.
@@ -19,7 +24,6 @@ import math
 import numpy as np
 
 from converters.encoder import Activation, Array, Attention, Bottleneck, Embeddings, Encoder, FeedForward, Linear, Norm
-from converters.naming import stabilise_names
 from edge_qa._openvino import ov
 from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
 
@@ -50,16 +54,18 @@ class _Builder:
         for index, layer in enumerate(self.encoder.layers):
             name = f"encoder.layer.{index}"
             whole = x
-            shared, residual = x, x
+            residual, keys_from, values_from = x, x, x
             if layer.bottleneck is not None:
-                residual, shared = self.narrow(whole, layer.bottleneck, f"{name}.bottleneck")
-            attended = self.attend(shared, whole, layer.attention, mask, f"{name}.attention")
-            x = self.norm(self.add(residual, attended), layer.attention_norm, f"{name}.attention.norm")
+                residual, keys_from, values_from = self.narrow(whole, layer.bottleneck, f"{name}.bottleneck")
+            attended = self.attend(keys_from, values_from, layer.attention, mask, f"{name}.attention")
+            x = self.add(residual, attended, f"{name}.attention.output")
+            x = self.norm(x, layer.attention_norm, f"{name}.attention.norm")
             for number, block in enumerate(layer.feed_forwards):
                 x = self.feed_forward(x, block, f"{name}.ffn.{number}")
             if layer.bottleneck is not None:
                 wide = self.linear(x, layer.bottleneck.output, f"{name}.bottleneck.output")
-                x = self.norm(self.add(wide, whole), layer.bottleneck.output_norm, f"{name}.bottleneck.output.norm")
+                x = self.add(wide, whole, f"{name}.bottleneck.output")
+                x = self.norm(x, layer.bottleneck.output_norm, f"{name}.bottleneck.output.norm")
         logits = self.linear(x, self.encoder.head, "qa.logits")
         halves = _ops.split(logits, _axis(2), 2, name="qa.split")
         results = []
@@ -67,9 +73,7 @@ class _Builder:
             squeezed = _ops.squeeze(half, _axis(2), name=role)
             squeezed.output(0).set_names({role})
             results.append(_ops.result(squeezed, name=f"{role}/result"))
-        model = ov.Model(results, [inputs[role] for role in INPUT_ROLES], "edge_qa")
-        stabilise_names(model)
-        return model
+        return ov.Model(results, [inputs[role] for role in INPUT_ROLES], "edge_qa")
 
     # Building blocks
 
@@ -86,8 +90,8 @@ class _Builder:
             self.constants[id(array)] = node
         return node
 
-    def add(self, a: "ov.Node", b: "ov.Node", name: str = "") -> "ov.Node":
-        return _ops.add(a, b, name=name or f"{b.get_friendly_name()}.residual")
+    def add(self, a: "ov.Node", b: "ov.Node", name: str) -> "ov.Node":
+        return _ops.add(a, b, name=f"{name}.residual")
 
     def linear(self, x: "ov.Node", linear: Linear, name: str) -> "ov.Node":
         weight = self.constant(linear.weight, f"{name}.weight")
@@ -109,16 +113,19 @@ class _Builder:
             self.constant(parts.word, "embeddings.word.weight"), inputs["input_ids"], zero, name="embeddings.word"
         )
         if parts.widen is not None:
-            x = self.linear(self.neighbours(x), parts.widen, "embeddings.widen")
+            if parts.widen.inputs == 3 * parts.word.shape[1]:
+                x = self.neighbours(x)
+            x = self.linear(x, parts.widen, "embeddings.widen")
         positions = inputs["position_ids"]
         if parts.position_offset:
             offset = _ops.constant(np.int64(parts.position_offset), name="embeddings.position.offset")
             positions = _ops.add(positions, offset, name="embeddings.position.ids")
         table = self.constant(parts.position, "embeddings.position.weight")
-        x = self.add(x, _ops.gather(table, positions, zero, name="embeddings.position"))
+        x = self.add(x, _ops.gather(table, positions, zero, name="embeddings.position"), "embeddings.position")
         if parts.token_type is not None:
             table = self.constant(parts.token_type, "embeddings.token_type.weight")
-            x = self.add(x, _ops.gather(table, inputs["token_type_ids"], zero, name="embeddings.token_type"))
+            found = _ops.gather(table, inputs["token_type_ids"], zero, name="embeddings.token_type")
+            x = self.add(x, found, "embeddings.token_type")
         x = self.norm(x, parts.norm, "embeddings.norm")
         if parts.projection is not None:
             x = self.linear(x, parts.projection, "embeddings.projection")
@@ -188,16 +195,20 @@ class _Builder:
             change = self.linear(active, block.down, f"{name}.down")
         else:
             change = self.constant(block.down.bias, f"{name}.down.bias")
-        return self.norm(self.add(x, change), block.norm, f"{name}.norm")
+        return self.norm(self.add(x, change, f"{name}.down"), block.norm, f"{name}.norm")
 
-    def narrow(self, whole: "ov.Node", bottleneck: Bottleneck, name: str) -> tuple["ov.Node", "ov.Node"]:
-        """Return (the narrowed x that the residual adds, what queries and keys read)."""
+    def narrow(self, whole: "ov.Node", bottleneck: Bottleneck, name: str) -> tuple["ov.Node", "ov.Node", "ov.Node"]:
+        """Return what the residual adds (the narrowed x), what queries and keys read, what values read."""
         narrowed = self.linear(whole, bottleneck.input, f"{name}.input")
         residual = self.norm(narrowed, bottleneck.input_norm, f"{name}.input.norm")
-        if bottleneck.shared is None or bottleneck.shared_norm is None:
-            return residual, residual
+        if bottleneck.attention_input == "narrow":
+            return residual, residual, residual
+        if bottleneck.attention_input == "whole":
+            return residual, whole, whole
+        assert bottleneck.shared is not None
+        assert bottleneck.shared_norm is not None
         shared = self.linear(whole, bottleneck.shared, f"{name}.shared")
-        return residual, self.norm(shared, bottleneck.shared_norm, f"{name}.shared.norm")
+        return residual, self.norm(shared, bottleneck.shared_norm, f"{name}.shared.norm"), whole
 
 
 def _axis(value: int) -> "ov.Node":

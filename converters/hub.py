@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
     raise missing_extra(error, "hub") from None
 
 # What a conversion reads; a model repository often holds the same weights in five more formats.
-_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "README.md", "LICENSE*"]
+_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin", "README.md", "LICENSE*"]
 
 
 def download(model_id: str, revision: str | None = None) -> Path:

@@ -53,10 +53,12 @@ def _embed(encoder: Encoder, inputs: Inputs) -> Float:
     parts = encoder.embeddings
     x = _rows(parts.word, inputs["input_ids"])
     if parts.widen is not None:
-        nothing = np.zeros_like(x[:, :1])
-        after = np.concatenate([x[:, 1:], nothing], axis=1)
-        before = np.concatenate([nothing, x[:, :-1]], axis=1)
-        x = _linear(np.concatenate([after, x, before], axis=2), parts.widen)
+        if parts.widen.inputs == 3 * x.shape[2]:
+            nothing = np.zeros_like(x[:, :1])
+            after = np.concatenate([x[:, 1:], nothing], axis=1)
+            before = np.concatenate([nothing, x[:, :-1]], axis=1)
+            x = np.concatenate([after, x, before], axis=2)
+        x = _linear(x, parts.widen)
     x = x + _rows(parts.position, inputs["position_ids"] + parts.position_offset)
     if parts.token_type is not None:
         x = x + _rows(parts.token_type, inputs["token_type_ids"])
@@ -65,14 +67,15 @@ def _embed(encoder: Encoder, inputs: Inputs) -> Float:
 
 
 def _layer(x: Float, layer: Layer, mask: NDArray[np.bool_], activation: Activation) -> Float:
-    whole, residual, keys_from = x, x, x
+    whole, residual, keys_from, values_from = x, x, x, x
     narrow = layer.bottleneck
     if narrow is not None:
         residual = _norm(_linear(x, narrow.input), narrow.input_norm)
-        keys_from = residual
-        if narrow.shared is not None and narrow.shared_norm is not None:
+        if narrow.attention_input == "narrow":
+            keys_from, values_from = residual, residual
+        elif narrow.shared is not None and narrow.shared_norm is not None:
             keys_from = _norm(_linear(x, narrow.shared), narrow.shared_norm)
-    x = _norm(residual + _attention(keys_from, whole, layer.attention, mask), layer.attention_norm)
+    x = _norm(residual + _attention(keys_from, values_from, layer.attention, mask), layer.attention_norm)
     for block in layer.feed_forwards:
         x = _norm(x + _linear(_activate(_linear(x, block.up), activation), block.down), block.norm)
     if narrow is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.encoder import Array
+from converters.torch_pickle import read_state_dict
 from edge_qa.errors import CheckpointError
 from edge_qa.extras import missing_extra
 
@@ -14,36 +15,38 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "convert") from None
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-WEIGHT_FILES = (SINGLE, INDEX)
+# What is looked for, in this order: a file, or the index of its shards.
+_SINGLES = ("model.safetensors", "pytorch_model.bin")
+WEIGHT_FILES = (_SINGLES[0], f"{_SINGLES[0]}.index.json", _SINGLES[1], f"{_SINGLES[1]}.index.json")
 _AGAIN = "download the checkpoint again"
 
 
 def find_weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights: one, or the index and its shards; none if there are none."""
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    if (folder / INDEX).is_file():
-        return [folder / INDEX, *_shards(folder)]
+    """Return the files that hold the weights: one, or an index and its shards; none if there are none."""
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if path.is_file():
+            return [path, *_shards(path)] if path.suffix == ".json" else [path]
     return []
 
 
 def read_weights(folder: Path) -> dict[str, Array]:
     """Read every tensor of a checkpoint. bfloat16 becomes float32, exactly. Raises CheckpointError."""
     tensors: dict[str, Array] = {}
-    for path in find_weight_files(folder):
-        if path.suffix == ".json":
-            continue
-        tensors.update(_read_safetensors(path))
-    if (folder / INDEX).is_file() and not (folder / SINGLE).is_file():
-        lost = sorted(_weight_map(folder).keys() - tensors.keys())
+    files = find_weight_files(folder)
+    for path in files:
+        if path.suffix == ".safetensors":
+            tensors.update(_read_safetensors(path))
+        elif path.suffix == ".bin":
+            tensors.update(read_state_dict(path))
+    if files and files[0].suffix == ".json":
+        lost = sorted(_weight_map(files[0]).keys() - tensors.keys())
         if lost:
-            raise CheckpointError(f"{folder / INDEX}: names tensors that no shard holds: {', '.join(lost)}; {_AGAIN}")
+            raise CheckpointError(f"{files[0]}: names tensors that no shard holds: {', '.join(lost)}; {_AGAIN}")
     return tensors
 
 
-def _weight_map(folder: Path) -> dict[str, str]:
-    path = folder / INDEX
+def _weight_map(path: Path) -> dict[str, str]:
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         weight_map = index["weight_map"]
@@ -54,14 +57,15 @@ def _weight_map(folder: Path) -> dict[str, str]:
     return dict(weight_map)
 
 
-def _shards(folder: Path) -> list[Path]:
-    names = sorted(set(_weight_map(folder).values()))
+def _shards(index: Path) -> list[Path]:
+    folder = index.parent
+    names = sorted(set(_weight_map(index).values()))
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise CheckpointError(f"{folder / INDEX}: names files outside the checkpoint: {', '.join(outside)}; {_AGAIN}")
+        raise CheckpointError(f"{index}: names files outside the checkpoint: {', '.join(outside)}; {_AGAIN}")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise CheckpointError(f"{folder / INDEX}: shards are missing: {', '.join(missing)}; {_AGAIN}")
+        raise CheckpointError(f"{index}: shards are missing: {', '.join(missing)}; {_AGAIN}")
     return [folder / name for name in names]
 
 

@@ -113,9 +113,12 @@ def _best_of_window(
     start: Logits, end: Logits, places: NDArray[np.int64], wanted: int, max_answer_len: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Logits, bool]:
     """(offsets of starts, offsets of ends, logits) of the `wanted` best spans of one window, and if those are all."""
-    # Tokens without text (a lone variation selector, say) can neither begin nor end an answer.
+    # A token without text (SentencePiece's word mark alone, say) cannot end an answer. It can begin one,
+    # where the next text begins: some models were trained to point at the mark.
     empty = places[:, 0] == places[:, 1]
-    start, end = np.where(empty, -np.inf, start), np.where(empty, -np.inf, end)
+    end = np.where(empty, -np.inf, end)
+    text_after = np.minimum.accumulate(np.where(empty, np.iinfo(np.int64).max, places[:, 0])[::-1])[::-1]
+    begins = np.where(empty, text_after, places[:, 0])
     reach = min(max_answer_len, len(end))
     padded = np.concatenate([end, np.full(reach - 1, -np.inf, end.dtype)])
     scores = (start[:, None] + sliding_window_view(padded, reach)).ravel()  # (tokens * reach,)
@@ -127,7 +130,7 @@ def _best_of_window(
         order = np.arange(scores.size)
     order = order[scores[order] > -np.inf]
     first, length = np.divmod(order, reach)
-    return places[first, 0], places[first + length, 1], scores[order], wanted >= scores.size or len(order) < wanted
+    return begins[first], places[first + length, 1], scores[order], wanted >= scores.size or len(order) < wanted
 
 
 def _log_normaliser(

@@ -1,6 +1,7 @@
 """Text -> tokens: a Hugging Face tokenizer that treats everything it is given as text."""
 
 import itertools
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge_qa.errors import BundleError, InputError
+from edge_qa.offsets import cut_cleanly
 
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token ids (tokens,) int64 and their code point offsets into the text (tokens, 2) int64."""
+    """Token ids (tokens,) int64, and where in the text an answer begins and ends that begins and ends with each.
+
+    offsets: code points, (tokens, 2) int64; see `edge_qa/offsets.py`.
+    """
 
     ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
@@ -45,7 +50,7 @@ class TextTokenizer:
 
     def __init__(self, tokenizer_json: str, where: str = "tokenizer.json") -> None:
         try:
-            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+            self._tokenizer = Tokenizer.from_str(_without_special_pieces(tokenizer_json))
         except Exception as error:
             raise BundleError(f"{where}: cannot be read as a tokenizer ({error}); make the bundle again") from None
         self._tokenizer.no_truncation()
@@ -65,7 +70,7 @@ class TextTokenizer:
         count = len(encoding.ids)
         ids = np.fromiter(encoding.ids, np.int64, count)
         offsets = np.fromiter(itertools.chain.from_iterable(encoding.offsets), np.int64, 2 * count).reshape(count, 2)
-        return Tokens(ids, offsets)
+        return Tokens(ids, cut_cleanly(text, offsets))
 
     def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
         try:
@@ -101,3 +106,24 @@ class TextTokenizer:
             question_type=kinds[first_question],
             context_type=kinds[first_context],
         )
+
+
+def _without_special_pieces(tokenizer_json: str) -> str:
+    """Make special tokens unreachable for a Unigram model, which else finds a typed "</s>" among its pieces.
+
+    SentencePiece itself never makes text into one of its control symbols.
+    """
+    if '"Unigram"' not in tokenizer_json:
+        return tokenizer_json
+    state = json.loads(tokenizer_json)
+    if state["model"]["type"] != "Unigram":
+        return tokenizer_json
+    vocabulary = state["model"]["vocab"]
+    special = {token["content"] for token in state["added_tokens"] if token["special"]}
+    # A piece with a space in it matches nothing: Metaspace has replaced every space by then.
+    state["model"]["vocab"] = [[f" {piece}" if piece in special else piece, score] for piece, score in vocabulary]
+    known = {piece for piece, _ in vocabulary}
+    state["added_tokens"] = [
+        token for token in state["added_tokens"] if not (token["special"] and token["content"] in known)
+    ]
+    return json.dumps(state, ensure_ascii=False)

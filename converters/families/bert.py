@@ -1,73 +1,46 @@
-"""BERT (Devlin et al. 2018, arXiv 1810.04805), with what shares its layout: TinyBERT, MiniLM.
+"""BERT (Devlin et al. 2018, arXiv 1810.04805), with what shares its layout: TinyBERT, MiniLM, nn_pruning's models.
 
 Shapes come from the weights, so that pruned heads and narrowed feed-forward blocks are read as
-they are; the configuration only says how large one head was.
+they are; the configuration only says how large one head was: hidden_size / num_attention_heads,
+as transformers has it. `attention_head_size` is never read (dynamic_tinybert says 26 of its 64),
+nor is `pruned_heads`, which counts the heads that the rows no longer hold.
 """
 
-import logging
-
 from converters.checkpoint import Checkpoint
-from converters.encoder import Attention, Embeddings, Encoder, FeedForward, Layer, Norm
+from converters.encoder import Encoder
+from converters.families.layout import (
+    BERT_LAYER,
+    finish,
+    norm_epsilon,
+    prefix_of,
+    read_embeddings,
+    read_layers,
+    require_absolute_positions,
+)
 from converters.families.reading import TensorReader
-from converters.graph import attention_scale
-
-_logger = logging.getLogger(__name__)
 
 # Parts of other heads and of pre-training that play no part in answering.
-_IGNORED = ("bert.pooler.", "pooler.", "cls.", "bert.embeddings.position_ids", "embeddings.position_ids", "fit_dense")
+_IGNORED = ("pooler.", "cls.", "embeddings.position_ids", "fit_dense")
 
 
 def read(checkpoint: Checkpoint) -> Encoder:
     """Read a BERT question-answering checkpoint. Raises CheckpointError with every problem at once."""
     reader = TensorReader(checkpoint)
-    prefix = "bert." if any(name.startswith("bert.") for name in checkpoint.tensors) else ""
+    prefix = prefix_of(checkpoint, "bert.")
     hidden = reader.integer("hidden_size")
-    epsilon = reader.number("layer_norm_eps", 1e-12)
-    position = reader.config.get("position_embedding_type", "absolute")
-    if position != "absolute":
-        reader.problems.append(f"config position_embedding_type: got {position!r}, wanted 'absolute'")
-    embeddings = Embeddings(
-        word=reader.take(f"{prefix}embeddings.word_embeddings.weight", reader.integer("vocab_size"), hidden),
-        position=reader.take(
-            f"{prefix}embeddings.position_embeddings.weight", reader.integer("max_position_embeddings"), hidden
-        ),
-        position_offset=0,
-        token_type=reader.take(
-            f"{prefix}embeddings.token_type_embeddings.weight", reader.integer("type_vocab_size", 2), hidden
-        ),
-        norm=reader.norm(f"{prefix}embeddings.LayerNorm", hidden, epsilon),
-    )
-    layers = tuple(
-        _layer(reader, f"{prefix}encoder.layer.{index}", hidden, epsilon)
-        for index in range(reader.integer("num_hidden_layers"))
+    epsilon = norm_epsilon(reader)
+    require_absolute_positions(reader)
+    embeddings = read_embeddings(reader, f"{prefix}embeddings", hidden, epsilon)
+    layers = read_layers(
+        reader,
+        f"{prefix}encoder.layer",
+        BERT_LAYER,
+        layers=reader.integer("num_hidden_layers"),
+        heads=reader.integer("num_attention_heads"),
+        hidden=hidden,
+        epsilon=epsilon,
     )
     head = reader.linear("qa_outputs", 2, hidden)
     encoder = Encoder("bert", embeddings, layers, reader.activation("hidden_act"), head)
-    unknown = reader.finish(ignored=_IGNORED)
-    if unknown:
-        _logger.warning("%s: tensors that BERT does not have were left out: %s", checkpoint.path, ", ".join(unknown))
+    finish(reader, "BERT", _IGNORED, prefix)
     return encoder
-
-
-def _layer(reader: TensorReader, name: str, hidden: int, epsilon: float) -> Layer:
-    size = max(1, hidden // reader.integer("num_attention_heads"))
-    query = f"{name}.attention.self.query.weight"
-    rows = reader.shape(query)[0]
-    if rows % size:
-        reader.problems.append(f"{query}: got {rows} rows, wanted a multiple of the head size {size}")
-    attention = Attention(
-        heads=rows // size,
-        scale=attention_scale(size),
-        query=reader.linear(f"{name}.attention.self.query", rows, hidden),
-        key=reader.linear(f"{name}.attention.self.key", rows, hidden),
-        value=reader.linear(f"{name}.attention.self.value", rows, hidden),
-        output=reader.linear(f"{name}.attention.output.dense", hidden, rows),
-    )
-    width = reader.shape(f"{name}.intermediate.dense.weight")[0]
-    block = FeedForward(
-        up=reader.linear(f"{name}.intermediate.dense", width, hidden),
-        down=reader.linear(f"{name}.output.dense", hidden, width),
-        norm=reader.norm(f"{name}.output.LayerNorm", hidden, epsilon),
-    )
-    norm: Norm = reader.norm(f"{name}.attention.output.LayerNorm", hidden, epsilon)
-    return Layer(attention, norm, (block,))

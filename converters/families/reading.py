@@ -88,7 +88,8 @@ class TensorReader:
     def linear(self, name: str, outputs: int | None, inputs: int | None) -> Linear:
         """name.weight and name.bias; with outputs None the bias must match the weight's rows."""
         weight = self.take(f"{name}.weight", outputs, inputs)
-        rows = outputs if outputs is not None else (weight.shape[0] if f"{name}.weight" in self.tensors else None)
+        known = f"{name}.weight" in self.tensors and weight.ndim == 2
+        rows = weight.shape[0] if outputs is None and known else outputs
         return Linear(weight, self.take(f"{name}.bias", rows))
 
     def norm(self, name: str, size: int, epsilon: float | None) -> Norm:

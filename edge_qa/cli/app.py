@@ -30,6 +30,7 @@ EXIT_CODES: dict[type[EdgeQAError], int] = {
     InferenceError: 5,
     ResourceError: 6,
 }
+_COMPLETE = "_EDGE_QA_COMPLETE"  # set by the shell's completion script
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -87,7 +88,13 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     debug = "--debug" in sys.argv
     try:
-        cli.main(standalone_mode=False, prog_name="edge-qa")
+        if _COMPLETE in os.environ:
+            from click.shell_completion import shell_complete
+
+            sys.exit(shell_complete(cli, {}, "edge-qa", _COMPLETE, os.environ[_COMPLETE]))
+        # Not cli.main(): that turns a closed pipe into exit code 1, which means a verdict here.
+        with cli.make_context("edge-qa", sys.argv[1:]) as context:
+            cli.invoke(context)
         sys.stdout.flush()
         sys.exit(0)
     except click.exceptions.Exit as request:

@@ -3,8 +3,14 @@
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 import click
+
+
+def terminal() -> TextIO | None:
+    """Return stderr if somebody watches it, for libraries that draw their own bars."""
+    return sys.stderr if sys.stderr.isatty() else None
 
 
 def progress_bar(label: str) -> Callable[[int, int], None]:

@@ -1,0 +1,146 @@
+"""The layout that most families share: the same embeddings and layers, under other names."""
+
+import logging
+from dataclasses import dataclass
+
+from converters.checkpoint import Checkpoint
+from converters.encoder import Attention, Embeddings, FeedForward, Layer, Linear
+from converters.families.reading import TensorReader
+from converters.graph import attention_scale
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """What the parts of one layer are called, below the name of the layer."""
+
+    query: str
+    key: str
+    value: str
+    output: str
+    attention_norm: str
+    up: str
+    down: str
+    norm: str
+
+
+BERT_LAYER = LayerNames(
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    output="attention.output.dense",
+    attention_norm="attention.output.LayerNorm",
+    up="intermediate.dense",
+    down="output.dense",
+    norm="output.LayerNorm",
+)
+
+
+def prefix_of(checkpoint: Checkpoint, prefix: str) -> str:
+    """`prefix` if the tensors carry it, else "": a bare encoder was saved without."""
+    return prefix if any(name.startswith(prefix) for name in checkpoint.tensors) else ""
+
+
+def require_absolute_positions(reader: TensorReader) -> None:
+    """Note a problem if the attention adds relative positions, which no Encoder has."""
+    position = reader.config.get("position_embedding_type", "absolute")
+    if position != "absolute":
+        reader.problems.append(f"config position_embedding_type: got {position!r}, wanted 'absolute'")
+
+
+def norm_epsilon(reader: TensorReader, default: float | None = None) -> float | None:
+    """The epsilon of every layer norm, or None where nn_pruning replaced them all by x * weight + bias.
+
+    Its `Layer2NoNorm` takes the place of each nn.LayerNorm, the embeddings' too, under the same tensor
+    names; only `layer_norm_type` tells. default: of a family whose config.json does not say it.
+    """
+    kind = reader.config.get("layer_norm_type", "layer_norm")
+    if kind == "no_norm":
+        return None
+    if kind != "layer_norm":
+        reader.problems.append(f"config layer_norm_type: got {kind!r}, wanted 'layer_norm' or 'no_norm'")
+    return reader.number("layer_norm_eps", 1e-12) if default is None else default
+
+
+def read_embeddings(
+    reader: TensorReader,
+    name: str,
+    size: int,
+    epsilon: float | None,
+    *,
+    position_offset: int = 0,
+    token_types: bool = True,
+    projection: Linear | None = None,
+) -> Embeddings:
+    """Read the three tables and their norm, each row of `size`, sized as config.json says."""
+    positions = reader.integer("max_position_embeddings", 512)
+    if positions <= position_offset:
+        reader.problems.append(
+            f"config max_position_embeddings: got {positions}, wanted more than the {position_offset} "
+            "rows that stand before the first token's"
+        )
+    types = f"{name}.token_type_embeddings.weight"
+    return Embeddings(
+        word=reader.take(f"{name}.word_embeddings.weight", reader.integer("vocab_size"), size),
+        position=reader.take(f"{name}.position_embeddings.weight", positions, size),
+        position_offset=position_offset,
+        token_type=reader.take(types, reader.integer("type_vocab_size", 2), size) if token_types else None,
+        norm=reader.norm(f"{name}.LayerNorm", size, epsilon),
+        projection=projection,
+    )
+
+
+def read_layers(
+    reader: TensorReader,
+    name: str,
+    names: LayerNames,
+    *,
+    layers: int,
+    heads: int,
+    hidden: int,
+    epsilon: float | None,
+) -> tuple[Layer, ...]:
+    """Read name.0, name.1 and so on. heads: of an unpruned layer; only the size of one is taken from it."""
+    head_size = max(1, hidden // heads)
+    return tuple(read_layer(reader, f"{name}.{index}", names, hidden, head_size, epsilon) for index in range(layers))
+
+
+def read_layer(
+    reader: TensorReader, name: str, names: LayerNames, hidden: int, head_size: int, epsilon: float | None
+) -> Layer:
+    """Read one layer. Its rows say how many heads and neurons are left, whatever config.json says."""
+    query, up = f"{name}.{names.query}", f"{name}.{names.up}"
+    rows, width = rows_of(reader, query), rows_of(reader, up)
+    if rows is not None and rows % head_size:
+        reader.problems.append(f"{query}.weight: got {rows} rows, wanted a multiple of the head size {head_size}")
+    attention = Attention(
+        heads=(rows or 0) // head_size,
+        scale=attention_scale(head_size),
+        query=reader.linear(query, rows, hidden),
+        key=reader.linear(f"{name}.{names.key}", rows, hidden),
+        value=reader.linear(f"{name}.{names.value}", rows, hidden),
+        output=reader.linear(f"{name}.{names.output}", hidden, rows),
+    )
+    block = FeedForward(
+        up=reader.linear(up, width, hidden),
+        down=reader.linear(f"{name}.{names.down}", hidden, width),
+        norm=reader.norm(f"{name}.{names.norm}", hidden, epsilon),
+    )
+    return Layer(attention, reader.norm(f"{name}.{names.attention_norm}", hidden, epsilon), (block,))
+
+
+def rows_of(reader: TensorReader, name: str) -> int | None:
+    """How many rows name.weight has; None if it is missing, which must not make its neighbours look wrong too."""
+    shape = reader.shape(f"{name}.weight")
+    return shape[0] if f"{name}.weight" in reader.tensors and len(shape) == 2 else None
+
+
+def finish(reader: TensorReader, family: str, ignored: tuple[str, ...], prefix: str = "") -> None:
+    """Raise CheckpointError with every problem, or warn of tensors that `family` does not have.
+
+    ignored: beginnings of names that are known to play no part, with and without the prefix.
+    """
+    unknown = reader.finish(ignored=(*ignored, *(f"{prefix}{name}" for name in ignored)))
+    if unknown:
+        _logger.warning("%s: tensors that %s does not have were left out: %s", reader.path, family, ", ".join(unknown))

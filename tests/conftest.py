@@ -1,0 +1,48 @@
+"""Fixtures that many tests share: the carried checkpoint, and bundles made from it once a run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A test must not depend on the network or on a cache in the home folder.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Path:
+    """The checkpoint that the repository carries."""
+    return ROOT / "examples" / "models" / "minilm-squad"
+
+
+@pytest.fixture(scope="session")
+def questions() -> Path:
+    """The questions that the repository carries."""
+    return ROOT / "examples" / "data" / "questions.json"
+
+
+@pytest.fixture(scope="session")
+def fp16_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The carried checkpoint, converted."""
+    from converters.convert import convert
+
+    return convert(checkpoint, tmp_path_factory.mktemp("bundles") / "fp16").path
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(fp16_bundle: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, quantized on a few questions."""
+    from calibration.quantize import quantize
+
+    return quantize(fp16_bundle, tmp_path_factory.mktemp("bundles") / "int8", calibration=questions, samples=12).path
+
+
+@pytest.fixture(scope="session")
+def squad_folder() -> Path:
+    """The full SQuAD files beside the checkout; the test is skipped without them."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the full SQuAD files are not here")
+    return folder

@@ -1,0 +1,92 @@
+"""Who may import whom: the boundaries between the packages, held for lazy imports too."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = {"numpy", "tokenizers", "click"}
+ALLOWED = {
+    "edge_qa": CORE | {"edge_qa"},
+    "converters": CORE | {"edge_qa", "converters"},
+    "calibration": CORE | {"edge_qa", "converters", "calibration"},
+}
+# A heavy package is imported by the one module that owns it, and nowhere else.
+OWNERS = {
+    "openvino": {"edge_qa/_openvino.py"},
+    "safetensors": {"converters/weights.py"},
+    "huggingface_hub": {"converters/hub.py"},
+    "nncf": {"calibration/quantize.py"},
+}
+MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level names of everything a module imports, at its top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add((node.module or "").split(".")[0])
+    return names - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_keep_to_the_table(path):
+    relative = path.relative_to(ROOT).as_posix()
+    allowed = ALLOWED[relative.split("/")[0]] | {name for name, owners in OWNERS.items() if relative in owners}
+    assert imports(path) <= allowed
+
+
+def test_the_owners_exist():
+    assert all((ROOT / path).is_file() for owners in OWNERS.values() for path in owners)
+
+
+def run(code: str, **environment: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return result.stdout
+
+
+def test_import_edge_qa_loads_nothing_heavy():
+    loaded = run("import sys, edge_qa; print(*{name.split('.')[0] for name in sys.modules})").split()
+    assert not {"numpy", "openvino", "tokenizers", "click"} & set(loaded)
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['edge-qa', '--help']\n"
+        "from edge_qa.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = run(code).splitlines()[-1].split()
+    assert "click" in loaded
+    assert not {"numpy", "openvino", "tokenizers", "converters", "calibration"} & set(loaded)
+
+
+def test_a_question_is_answered_with_every_extra_blocked(int8_bundle):
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'nncf', 'safetensors', 'huggingface_hub', 'converters', 'calibration',\n"
+        "             'openvino_telemetry'):\n"
+        "    sys.modules[name] = None\n"
+        f"sys.argv = ['edge-qa', 'ask', {str(int8_bundle)!r}, 'Who wrote it?', '--text', 'Ada Lovelace wrote it.']\n"
+        "from edge_qa.cli import main; main()"
+    )
+    assert run(code).startswith("Ada Lovelace")
+
+
+def test_openvino_stays_complete_and_sends_nothing():
+    code = (
+        "import sys\n"
+        "from edge_qa._openvino import ov\n"
+        "assert 'openvino_telemetry' not in sys.modules, 'telemetry was loaded'\n"
+        "assert sys.modules.get('openvino.tools.ovc', 0) == 0, 'the converter stays blocked'\n"
+        "print(ov.Core().available_devices)"
+    )
+    assert "CPU" in run(code)
