@@ -1,17 +1,26 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import TracebackType
 from typing import overload
 
+from edge_qa.bulk import select_many
 from edge_qa.bundle import Bundle
+from edge_qa.document import PIECE, tokenize
 from edge_qa.engine import Engine, Precision
 from edge_qa.errors import BundleError, InputError
 from edge_qa.manifest import Defaults, Manifest
-from edge_qa.spans import Logits, Selection, select_spans
+from edge_qa.shortlist import shortlisted
+from edge_qa.spans import Logits, Selection, SpanSelector, select_spans
 from edge_qa.text import TextTokenizer, Tokens
 from edge_qa.windows import Window, make_windows
+
+# Contexts whose tokens are kept, for the next question about the same one.
+_KEPT_CONTEXTS = 8
 
 
 @dataclass(frozen=True)
@@ -19,12 +28,14 @@ class Answer:
     """A span of the context: `context[start:end] == text`, offsets in code points.
 
     score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
+    partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
     """
 
     text: str
     score: float
     start: int
     end: int
+    partial: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +43,10 @@ class Prepared:
     """One question ready for the model."""
 
     windows: list[Window]
-    context: Tokens
 
 
 class QuestionAnswerer:
-    """Answers questions from a bundle. Safe to share between threads."""
+    """Answers questions from a bundle. Safe to share between threads, and to use after a fork."""
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None, precision: Precision = "f32") -> None:
         """Compile a loaded bundle; `load` does both steps.
@@ -53,6 +63,7 @@ class QuestionAnswerer:
                 f"{self.manifest.model.vocabulary} rows; convert with the tokenizer that belongs to the model"
             )
         self.engine = Engine(bundle, threads=threads, precision=precision)
+        self._short_context = lru_cache(_KEPT_CONTEXTS)(self._tokenize_whole)
 
     @classmethod
     def load(
@@ -60,6 +71,19 @@ class QuestionAnswerer:
     ) -> "QuestionAnswerer":
         """Load a bundle folder. Raises BundleError, or ResourceError if this CPU cannot run it right."""
         return cls(Bundle.load(path), threads=threads, precision=precision)
+
+    def __enter__(self) -> "QuestionAnswerer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the model. Questions asked afterwards raise InputError."""
+        self.engine.close()
+        self._short_context.cache_clear()
 
     def warm_up(self) -> None:
         """Run every input length once; the first question is then as fast as the rest."""
@@ -70,6 +94,12 @@ class QuestionAnswerer:
         """The settings that an answer uses unless told otherwise."""
         return self.manifest.defaults
 
+    @property
+    def max_seq_len(self) -> int:
+        """The most tokens of one window."""
+        longest = self.manifest.io.tokens or self.manifest.model.longest_input
+        return min(self.defaults.max_seq_len, longest)
+
     @overload
     def answer(
         self,
@@ -79,6 +109,9 @@ class QuestionAnswerer:
         top_k: None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        shortlist: int | None = None,
+        max_windows: int | None = None,
+        timeout: float | None = None,
     ) -> Answer: ...
 
     @overload
@@ -90,6 +123,9 @@ class QuestionAnswerer:
         top_k: int,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        shortlist: int | None = None,
+        max_windows: int | None = None,
+        timeout: float | None = None,
     ) -> list[Answer]: ...
 
     def answer(
@@ -100,20 +136,40 @@ class QuestionAnswerer:
         top_k: int | None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        shortlist: int | None = None,
+        max_windows: int | None = None,
+        timeout: float | None = None,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
         max_answer_len: the most tokens of an answer (the bundle's default: 30).
         no_answer_threshold: answer "none" where its logit exceeds the best span's by more than this
         (0 is the usual start; None, the default of bundles not trained for it, always answers).
+        shortlist: run only this many windows, those that share most rare words with the question.
+        max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
+        At least one window is always read.
+        The context may be of any length: what is held does not grow with it.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
-        if top_k is not None and top_k < 1:
-            raise InputError(f"top_k: got {top_k}, wanted at least 1")
-        prepared = self.prepare(question, context)
-        start, end = self.engine.logits(prepared.windows)
-        selection = self.select(prepared, start, end, top_k=top_k or 1, max_answer_len=max_answer_len)
-        answers = self.answers(selection, context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold)
+        for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):
+            if value is not None and value < 1:
+                raise InputError(f"{name}: got {value}, wanted at least 1")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        windows = self.windows(question, context)
+        if shortlist is not None:
+            windows = shortlisted(windows, self.windows(question, context), shortlist)
+        selector = SpanSelector(top_k or 1, self._max_answer_len(max_answer_len))
+        read, window = 0, next(windows, None)
+        partial = False
+        while window is not None and not partial:
+            start, end = self.engine.logits([window])
+            selector.add(window, start[0], end[0])
+            read, window = read + 1, next(windows, None)
+            stop = read == max_windows or (deadline is not None and time.monotonic() >= deadline)
+            partial = stop and window is not None
+        answers = self.answers(
+            selector.result(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial
+        )
         return answers[0] if top_k is None else answers
 
     def answer_many(
@@ -123,34 +179,62 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
     ) -> list[Answer]:
-        """Return the best answer of each (question, context) pair, in the order given."""
-        return [
-            self.answer(question, context, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold)
-            for question, context in pairs
-        ]
+        """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
+        return list(self.stream(pairs, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold))
+
+    def stream(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        max_answer_len: int | None = None,
+        no_answer_threshold: float | None = None,
+    ) -> Iterator[Answer]:
+        """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
+
+        Pairs are taken a block at a time, so an endless or a slow source is fine.
+        Raises what `answer` raises, when the pair's turn comes.
+        """
+        longest = self._max_answer_len(max_answer_len)
+        for outcome in select_many(self, pairs, max_answer_len=longest):
+            if outcome.selection is None:
+                raise outcome.error or AssertionError
+            yield self.answers(outcome.selection, outcome.context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
 
     # The three steps of an answer, apart, so that they can be measured and recombined.
 
-    def prepare(self, question: str, context: str) -> Prepared:
-        """Tokenize and cut into windows."""
+    def windows(self, question: str, context: str) -> Iterator[Window]:
+        """Tokenize and cut into windows, as they are asked for."""
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str):
                 raise InputError(f"{what}: got {type(text).__name__}, wanted text")
-            if not text.strip():
+            if not text or text.isspace():
                 raise InputError(f"{what} is empty; give some text")
-        tokens = self.tokenizer.encode(context, "context")
-        if not len(tokens.ids):
-            raise InputError("context is empty once tokenized (only control or zero-width characters); give some text")
-        windows = make_windows(
-            self.tokenizer.encode(question, "question"),
-            tokens,
+        return self._windows(self.tokenizer.encode(question, "question"), context)
+
+    def _windows(self, question: Tokens, context: str) -> Iterator[Window]:
+        pieces = [self._short_context(context)] if len(context) <= PIECE else tokenize(self.tokenizer, context)
+        found = make_windows(
+            question,
+            pieces,
             self.tokenizer.template,
             max_seq_len=self.max_seq_len,
             doc_stride=self.defaults.doc_stride,
             max_question_len=self.defaults.max_question_len,
             token_types=self.manifest.model.token_types > 1,
         )
-        return Prepared(windows, tokens)
+        for window in found:
+            if not window.context_tokens:
+                raise InputError(
+                    "context is empty once tokenized (only control or zero-width characters); give some text"
+                )
+            yield window
+
+    def _tokenize_whole(self, context: str) -> Tokens:
+        return self.tokenizer.encode(context, "context")
+
+    def prepare(self, question: str, context: str) -> Prepared:
+        """Tokenize and cut into windows, all at once."""
+        return Prepared(list(self.windows(question, context)))
 
     def select(
         self,
@@ -162,37 +246,29 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
     ) -> Selection:
         """Choose the spans."""
-        if max_answer_len is not None and max_answer_len < 1:
-            raise InputError(f"max_answer_len: got {max_answer_len}, wanted at least 1")
-        return select_spans(
-            start,
-            end,
-            prepared.windows,
-            prepared.context.offsets,
-            top_k=top_k,
-            max_answer_len=max_answer_len or self.defaults.max_answer_len,
-        )
+        longest = self._max_answer_len(max_answer_len)
+        return select_spans(start, end, prepared.windows, top_k=top_k, max_answer_len=longest)
 
     def answers(
-        self, selection: Selection, context: str, *, top_k: int, no_answer_threshold: float | None = None
+        self,
+        selection: Selection,
+        context: str,
+        *,
+        top_k: int,
+        no_answer_threshold: float | None = None,
+        partial: bool = False,
     ) -> list[Answer]:
         """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so."""
         threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
-        answers = [_cut(context, span.start, span.end, span.score) for span in selection.spans]
+        answers = [
+            Answer(context[span.start : span.end], span.score, span.start, span.end, partial)
+            for span in selection.spans
+        ]
         if not answers or (threshold is not None and selection.null_margin > threshold):
-            answers.insert(0, Answer("", selection.null_score, 0, 0))
+            answers.insert(0, Answer("", selection.null_score, 0, 0, partial))
         return answers[:top_k]
 
-    @property
-    def max_seq_len(self) -> int:
-        """The most tokens of one window."""
-        longest = self.manifest.io.tokens or self.manifest.model.longest_input
-        return min(self.defaults.max_seq_len, longest)
-
-
-def _cut(context: str, start: int, end: int, score: float) -> Answer:
-    """Cut an answer out, without the white space that byte-level tokens carry at their front."""
-    text = context[start:end]
-    start += len(text) - len(text.lstrip())
-    text = text.strip()
-    return Answer(text, score, start, start + len(text))
+    def _max_answer_len(self, given: int | None) -> int:
+        if given is not None and given < 1:
+            raise InputError(f"max_answer_len: got {given}, wanted at least 1")
+        return given or self.defaults.max_answer_len

@@ -1,7 +1,9 @@
 """Windows -> logits: one compiled model, a pool of infer requests, every input checked."""
 
+import os
 import queue
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,6 +24,21 @@ Logits = NDArray[np.float32]
 LENGTH_STEP = 16
 
 _NUMPY_TYPES = {"i64": np.int64, "i32": np.int32}
+
+
+_NOTHING: Logits = np.empty(0, np.float32)
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child: requests that other threads held at that moment will never come back."""
+    for engine in _engines:
+        engine._fill_pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Engine:
@@ -68,19 +85,42 @@ class Engine:
         except RuntimeError as error:
             raise BundleError(f"{bundle.path}: OpenVINO cannot load the model ({_first_line(error)})") from None
         self._check_names(str(bundle.path))
-        self._requests: queue.LifoQueue[ov.InferRequest] = queue.LifoQueue()
-        streams = int(self._compiled.get_property("NUM_STREAMS"))
-        for _ in range(max(1, streams)):
-            self._requests.put(self._compiled.create_infer_request())
+        self._fill_pool()
+        _engines.add(self)
 
-    def logits(self, windows: Sequence[Window]) -> tuple[list[Logits], list[Logits]]:
-        """Return the start and end logits of each window, (tokens,) each, in the order given."""
-        start, end = [], []
-        for window in windows:
-            both = self.run(self.batch([window]))
-            start.append(both[0][0, : window.tokens])
-            end.append(both[1][0, : window.tokens])
+    def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
+        """Return the start and end logits of each window, (tokens,) each, in the order given.
+
+        batch_size: how many windows of one padded length run together, where the model allows it.
+        """
+        start: list[Logits] = [_NOTHING] * len(windows)
+        end = list(start)
+        for places in self._groups(windows, batch_size):
+            both = self.run(self.batch([windows[place] for place in places]))
+            for row, place in enumerate(places):
+                start[place] = both[0][row, : windows[place].tokens]
+                end[place] = both[1][row, : windows[place].tokens]
         return start, end
+
+    def _groups(self, windows: Sequence[Window], batch_size: int) -> Iterator[list[int]]:
+        """Places of windows that run together: of one padded length, at most `batch_size` of them."""
+        batch_size = min(batch_size, self.io.batch or batch_size)
+        if batch_size == 1:
+            yield from ([place] for place in range(len(windows)))
+            return
+        lengths: dict[int, list[int]] = {}
+        for place, window in enumerate(windows):
+            lengths.setdefault(self.padded_length(window.tokens), []).append(place)
+        for places in lengths.values():
+            yield from (places[first : first + batch_size] for first in range(0, len(places), batch_size))
+
+    def _fill_pool(self) -> None:
+        """One request for each stream: a request holds the memory of every tensor between two layers."""
+        if self._compiled is None:
+            return
+        self._requests: queue.LifoQueue[ov.InferRequest] = queue.LifoQueue()
+        for _ in range(max(1, int(self._compiled.get_property("NUM_STREAMS")))):
+            self._requests.put(self._compiled.create_infer_request())
 
     def run(self, inputs: dict[str, NDArray[np.int64]]) -> tuple[Logits, Logits]:
         """Run the model on the inputs of the contract, each (batch, tokens); returns (batch, tokens) twice.
@@ -88,6 +128,8 @@ class Engine:
         Every input is checked for presence, type, shape and range first, because OpenVINO runs on
         anything. Raises InputError.
         """
+        if self._compiled is None:
+            raise InputError("this answerer is closed; load the bundle again")
         self._check(inputs)
         bound = {
             record.name: inputs[role].astype(_NUMPY_TYPES[record.type], copy=False)
@@ -103,6 +145,11 @@ class Engine:
             raise InferenceError(f"OpenVINO failed on a {_shape(inputs)} input: {_first_line(error)}") from None
         finally:
             self._requests.put(request)
+
+    def close(self) -> None:
+        """Free the compiled model; `run` then raises InputError."""
+        self._requests = queue.LifoQueue()
+        self._compiled = None
 
     def warm_up(self, longest: int) -> None:
         """Run every length up to `longest` tokens once, so that no user pays for the first sight of one."""
@@ -126,7 +173,7 @@ class Engine:
         """
         longest = max(window.tokens for window in windows)
         length = self.padded_length(longest) if pad or self.io.tokens is not None else longest
-        shape = (len(windows), length)
+        shape = (self.io.batch or len(windows), length)
         inputs = {role: np.zeros(shape, np.int64) for role in INPUT_ROLES[:3]}
         for row, window in enumerate(windows):
             inputs["input_ids"][row, : window.tokens] = window.input_ids
@@ -157,6 +204,9 @@ class Engine:
                 raise InputError(f"{role}: got values {low}..{high}, wanted 0..{ceilings[role] - 1}")
         if shape[1] > self.model.longest_input:
             raise InputError(f"input_ids: {shape[1]} tokens, the model takes at most {self.model.longest_input}")
+        if self.io.batch not in (None, shape[0]) or self.io.tokens not in (None, shape[1]):
+            fixed = f"({self.io.batch or 'any'}, {self.io.tokens or 'any'})"
+            raise InputError(f"input_ids: got shape {shape}, the model takes {fixed} only; pad to it")
 
     def _check_names(self, where: str) -> None:
         """Binding is by name: a name that the model lacks must be found before the first question."""

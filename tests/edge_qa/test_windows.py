@@ -16,15 +16,16 @@ def tokens(*ids: int) -> Tokens:
 
 
 def windows(question, context, template=BERT, *, max_seq_len=12, doc_stride=3, max_question_len=4, **more):
-    return make_windows(
+    found = make_windows(
         question,
-        context,
+        [context],
         template,
         max_seq_len=max_seq_len,
         doc_stride=doc_stride,
         max_question_len=max_question_len,
         **more,
     )
+    return list(found)
 
 
 def test_a_short_context_is_one_window():
