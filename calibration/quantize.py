@@ -14,6 +14,7 @@ import numpy as np
 from calibration.samples import draw_samples
 from converters.convert import tool_versions
 from converters.ir_writer import write_ir
+from converters.lookup import widen_after_lookup
 from edge_qa._openvino import ov, without_telemetry
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
@@ -135,7 +136,7 @@ def _quantize_model(
     names = {role: record.name for role, record in source.manifest.io.inputs.items()}
     # NNCF draws its progress bars on stdout, where a command's data goes.
     with contextlib.redirect_stdout(bars or io.StringIO()):
-        return nncf.quantize(
+        quantized = nncf.quantize(
             model,
             nncf.Dataset(inputs, lambda sample: {name: sample[role] for role, name in names.items()}),
             model_type=nncf.ModelType.TRANSFORMER,
@@ -143,6 +144,8 @@ def _quantize_model(
             fast_bias_correction=True,
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=_OVERFLOW_FIX[target]),
         )
+    widen_after_lookup(quantized)
+    return quantized
 
 
 def _check_finite(bundle: Bundle, sample: dict[str, np.ndarray]) -> None:

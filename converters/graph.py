@@ -49,8 +49,9 @@ class _Builder:
             parameter = _ops.parameter(ov.PartialShape([-1, -1]), np.int64, name=role)
             parameter.output(0).set_names({role})
             inputs[role] = parameter
-        x = self.embed(inputs)
-        mask = self.mask(inputs["attention_mask"])
+        real = _ops.convert(inputs["attention_mask"], "f32", name="mask.real")
+        x = self.embed(inputs, real)
+        mask = self.mask(real)
         for index, layer in enumerate(self.encoder.layers):
             name = f"encoder.layer.{index}"
             whole = x
@@ -81,14 +82,17 @@ class _Builder:
         """One constant for one array, however often it is used; float16 is widened where it is read."""
         node = self.constants.get(id(array))
         if node is None:
-            node = ov.op.Constant(np.ascontiguousarray(array), shared_memory=True)
-            node.set_friendly_name(name)
+            node = _constant(array, name)
             if node.get_element_type() == ov.Type.f16:
                 node = _ops.convert(node, "f32", name=f"{name}.f32")
                 # Tells the plugin and NNCF that this conversion only unpacks a stored weight.
                 node.get_rt_info()["decompression"] = ""
             self.constants[id(array)] = node
         return node
+
+    def rows(self, table: Array, indices: "ov.Node", name: str) -> "ov.Node":
+        """Rows of an embedding table."""
+        return _ops.gather(self.constant(table, f"{name}.weight"), indices, _axis(0), name=name)
 
     def add(self, a: "ov.Node", b: "ov.Node", name: str) -> "ov.Node":
         return _ops.add(a, b, name=f"{name}.residual")
@@ -106,33 +110,31 @@ class _Builder:
         scaled = _ops.multiply(x, self.constant(norm.weight, f"{name}.weight"), name=f"{name}.scaled")
         return _ops.add(scaled, self.constant(norm.bias, f"{name}.bias"), name=name)
 
-    def embed(self, inputs: dict[str, "ov.Node"]) -> "ov.Node":
+    def embed(self, inputs: dict[str, "ov.Node"], real: "ov.Node") -> "ov.Node":
         parts: Embeddings = self.encoder.embeddings
-        zero = _axis(0)
-        x = _ops.gather(
-            self.constant(parts.word, "embeddings.word.weight"), inputs["input_ids"], zero, name="embeddings.word"
-        )
+        x = self.rows(parts.word, inputs["input_ids"], "embeddings.word")
         if parts.widen is not None:
             if parts.widen.inputs == 3 * parts.word.shape[1]:
-                x = self.neighbours(x)
+                x = self.neighbours(x, real)
             x = self.linear(x, parts.widen, "embeddings.widen")
         positions = inputs["position_ids"]
         if parts.position_offset:
             offset = _ops.constant(np.int64(parts.position_offset), name="embeddings.position.offset")
             positions = _ops.add(positions, offset, name="embeddings.position.ids")
-        table = self.constant(parts.position, "embeddings.position.weight")
-        x = self.add(x, _ops.gather(table, positions, zero, name="embeddings.position"), "embeddings.position")
+        x = self.add(x, self.rows(parts.position, positions, "embeddings.position"), "embeddings.position")
         if parts.token_type is not None:
-            table = self.constant(parts.token_type, "embeddings.token_type.weight")
-            found = _ops.gather(table, inputs["token_type_ids"], zero, name="embeddings.token_type")
-            x = self.add(x, found, "embeddings.token_type")
+            kinds = self.rows(parts.token_type, inputs["token_type_ids"], "embeddings.token_type")
+            x = self.add(x, kinds, "embeddings.token_type")
         x = self.norm(x, parts.norm, "embeddings.norm")
         if parts.projection is not None:
             x = self.linear(x, parts.projection, "embeddings.projection")
         return x
 
-    def neighbours(self, x: "ov.Node") -> "ov.Node":
-        """[next token, token, previous token] side by side, zeros beyond the ends."""
+    def neighbours(self, x: "ov.Node", real: "ov.Node") -> "ov.Node":
+        """[next token, token, previous token] side by side, zeros beyond the ends and for padding."""
+        flags = _ops.unsqueeze(real, _axis(2))
+        flags.set_friendly_name("embeddings.widen.real")
+        x = _ops.multiply(x, flags, name="embeddings.widen.unpadded")
         begin = _ops.constant(np.array([0, 1, 0], np.int64))
         end = _ops.constant(np.array([0, 1, 0], np.int64))
         value = _ops.constant(np.float32(0))
@@ -152,9 +154,8 @@ class _Builder:
             )
         return _ops.concat(windows, 2, name="embeddings.widen.neighbours")
 
-    def mask(self, attention_mask: "ov.Node") -> "ov.Node":
+    def mask(self, real: "ov.Node") -> "ov.Node":
         """0 where a token may be attended to, MASKED_SCORE where not: (batch, 1, 1, tokens)."""
-        real = _ops.convert(attention_mask, "f32", name="mask.real")
         padding = _ops.subtract(_ops.constant(np.float32(1)), real, name="mask.padding")
         scaled = _ops.multiply(padding, _ops.constant(np.float32(MASKED_SCORE)), name="mask.scaled")
         axes = _ops.constant(np.array([1, 2], np.int64))
@@ -209,6 +210,13 @@ class _Builder:
         assert bottleneck.shared_norm is not None
         shared = self.linear(whole, bottleneck.shared, f"{name}.shared")
         return residual, self.norm(shared, bottleneck.shared_norm, f"{name}.shared.norm"), whole
+
+
+def _constant(array: Array, name: str) -> "ov.Node":
+    # OpenVINO shares no read-only memory, which is what a file that was mapped or unpickled gives.
+    node = ov.op.Constant(np.require(array, requirements="CW"), shared_memory=True)
+    node.set_friendly_name(name)
+    return node
 
 
 def _axis(value: int) -> "ov.Node":

@@ -97,8 +97,12 @@ class QuestionAnswerer:
     @property
     def max_seq_len(self) -> int:
         """The most tokens of one window."""
-        longest = self.manifest.io.tokens or self.manifest.model.longest_input
-        return min(self.defaults.max_seq_len, longest)
+        return min(self.defaults.max_seq_len, self.longest_window)
+
+    @property
+    def longest_window(self) -> int:
+        """The most tokens that the model takes at once."""
+        return self.manifest.io.tokens or self.manifest.model.longest_input
 
     @overload
     def answer(
@@ -202,25 +206,42 @@ class QuestionAnswerer:
 
     # The three steps of an answer, apart, so that they can be measured and recombined.
 
-    def windows(self, question: str, context: str) -> Iterator[Window]:
-        """Tokenize and cut into windows, as they are asked for."""
+    def windows(
+        self,
+        question: str,
+        context: str,
+        *,
+        max_seq_len: int | None = None,
+        doc_stride: int | None = None,
+        max_question_len: int | None = None,
+        align_to_words: bool = False,
+    ) -> Iterator[Window]:
+        """Tokenize and cut into windows, as they are asked for.
+
+        max_seq_len, doc_stride, max_question_len: tokens; the bundle's defaults where None.
+        align_to_words: answers then begin and end with whole words.
+        """
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str):
                 raise InputError(f"{what}: got {type(text).__name__}, wanted text")
             if not text or text.isspace():
                 raise InputError(f"{what} is empty; give some text")
-        return self._windows(self.tokenizer.encode(question, "question"), context)
+        lengths = {
+            "max_seq_len": self._length("max_seq_len", max_seq_len, self.max_seq_len, most=self.longest_window),
+            "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
+            "max_question_len": self._length("max_question_len", max_question_len, self.defaults.max_question_len),
+        }
+        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words)
 
-    def _windows(self, question: Tokens, context: str) -> Iterator[Window]:
-        pieces = [self._short_context(context)] if len(context) <= PIECE else tokenize(self.tokenizer, context)
+    def _windows(
+        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool
+    ) -> Iterator[Window]:
+        if len(context) <= PIECE:
+            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words)]
+        else:
+            pieces = tokenize(self.tokenizer, context, align=align_to_words)
         found = make_windows(
-            question,
-            pieces,
-            self.tokenizer.template,
-            max_seq_len=self.max_seq_len,
-            doc_stride=self.defaults.doc_stride,
-            max_question_len=self.defaults.max_question_len,
-            token_types=self.manifest.model.token_types > 1,
+            question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
         )
         for window in found:
             if not window.context_tokens:
@@ -229,8 +250,8 @@ class QuestionAnswerer:
                 )
             yield window
 
-    def _tokenize_whole(self, context: str) -> Tokens:
-        return self.tokenizer.encode(context, "context")
+    def _tokenize_whole(self, context: str, align_to_words: bool) -> Tokens:
+        return self.tokenizer.encode(context, "context", align=align_to_words)
 
     def prepare(self, question: str, context: str) -> Prepared:
         """Tokenize and cut into windows, all at once."""
@@ -242,10 +263,10 @@ class QuestionAnswerer:
         start: list[Logits],
         end: list[Logits],
         *,
-        top_k: int,
+        top_k: int | None,
         max_answer_len: int | None = None,
     ) -> Selection:
-        """Choose the spans."""
+        """Choose the spans; `top_k` None for all that are not negligible."""
         longest = self._max_answer_len(max_answer_len)
         return select_spans(start, end, prepared.windows, top_k=top_k, max_answer_len=longest)
 
@@ -269,6 +290,14 @@ class QuestionAnswerer:
         return answers[:top_k]
 
     def _max_answer_len(self, given: int | None) -> int:
-        if given is not None and given < 1:
-            raise InputError(f"max_answer_len: got {given}, wanted at least 1")
-        return given or self.defaults.max_answer_len
+        return self._length("max_answer_len", given, self.defaults.max_answer_len)
+
+    @staticmethod
+    def _length(name: str, given: int | None, default: int, *, least: int = 1, most: int | None = None) -> int:
+        if given is None:
+            return default
+        if given < least:
+            raise InputError(f"{name}: got {given}, wanted at least {least}")
+        if most is not None and given > most:
+            raise InputError(f"{name}: got {given}, the model takes at most {most}")
+        return given

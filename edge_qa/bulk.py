@@ -1,7 +1,7 @@
 """Many questions at once: windows of all of them share batches by length."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,19 @@ class _Question:
 
 
 def select_many(
-    answerer: "QuestionAnswerer", pairs: Iterable[tuple[str, str]], *, max_answer_len: int, top_k: int = 1
+    answerer: "QuestionAnswerer",
+    pairs: Iterable[tuple[str, str]],
+    *,
+    max_answer_len: int,
+    top_k: int | None = 1,
+    windows: Callable[[str, str], Iterator[Window]] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each (question, context) pair, in the order given.
 
+    windows: cuts a question and a context; the answerer's own way if None.
     A text that cannot be used is an outcome with an error and does not stop the rest.
     """
+    windows = windows or answerer.windows
     waiting: deque[_Question] = deque()
     block: list[tuple[_Question, Window]] = []
     size = _FIRST_BLOCK
@@ -51,7 +58,7 @@ def select_many(
         current = _Question(context, SpanSelector(top_k, max_answer_len))
         waiting.append(current)
         try:
-            for window in answerer.windows(question, context):
+            for window in windows(question, context):
                 block.append((current, window))
                 if len(block) == size:
                     _run(answerer, block)

@@ -1,15 +1,12 @@
 """Token offsets -> offsets at which an answer can be cut: whole characters, no white space at the edges."""
 
-import unicodedata
-
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_qa.graphemes import continues
+
 # All code points that str.isspace knows; the last row stands for everything beyond them.
 _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
-_FIRST_MARK = 0x300
-_ZERO_WIDTH_JOINER = 0x200D
-_SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 
 def cut_cleanly(text: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -17,9 +14,9 @@ def cut_cleanly(text: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Tokenizers cut elsewhere: BERT's drops a combining accent after its letter, byte-level ones cut a
     character in parts, SentencePiece's begin with the space before a word. Here a token takes in the
-    whole of every character that it touches (a letter with its accents, an emoji with its modifiers)
-    and no white space around it. One that is nothing but white space becomes empty, at the place
-    where the next text begins.
+    whole of every character that it touches (a letter with its accents, an emoji with its modifiers:
+    see `edge_qa/graphemes.py`) and no white space around it. One that is nothing but white space
+    becomes empty, at the place where the next text begins.
 
     offsets: as the tokenizer gave them, within `text`, which must be valid Unicode.
     """
@@ -28,8 +25,9 @@ def cut_cleanly(text: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     begin, end = offsets[:, 0], offsets[:, 1]
     some = begin < end
-    joined = _continues(codes)
+    joined = continues(codes)
     if joined is not None:
+        joined = np.append(joined, False)  # for the end
         places = np.arange(len(codes) + 1)
         first = np.maximum.accumulate(np.where(joined, 0, places))
         beyond = np.minimum.accumulate(np.where(joined, len(codes), places)[::-1])[::-1]
@@ -42,21 +40,3 @@ def cut_cleanly(text: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         begin = text_after[begin]
         end = np.maximum(begin, text_before[end])
     return np.stack([begin, end], axis=1)
-
-
-def _continues(codes: NDArray[np.uint32]) -> NDArray[np.bool_] | None:
-    """Where a code point belongs to the character before it, with one False for the end; None if none does."""
-    # Nearly all text has none of them, and the scan for the largest code is all that it pays for.
-    if codes.max() < _FIRST_MARK:
-        return None
-    found = [code for code in np.unique(codes[codes >= _FIRST_MARK]).tolist() if _is_mark(code)]
-    if not found:
-        return None
-    joined = np.append(np.isin(codes, found), False)
-    joined[1:-1] |= codes[:-1] == _ZERO_WIDTH_JOINER
-    joined[0] = False
-    return joined
-
-
-def _is_mark(code: int) -> bool:
-    return code == _ZERO_WIDTH_JOINER or code in _SKIN_TONES or unicodedata.category(chr(code))[0] == "M"

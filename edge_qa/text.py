@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from edge_qa.errors import BundleError, InputError
 from edge_qa.offsets import cut_cleanly
+from edge_qa.words import align_to_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +65,20 @@ class TextTokenizer:
         """One more than the largest id that can come out."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
-    def encode(self, text: str, what: str) -> Tokens:
-        """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode."""
+    def encode(self, text: str, what: str, *, align: bool = False) -> Tokens:
+        """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode.
+
+        align: widen the offsets to those of whole words; see `edge_qa/words.py`.
+        """
         encoding = self._encode(text, what)
         count = len(encoding.ids)
         ids = np.fromiter(encoding.ids, np.int64, count)
         offsets = np.fromiter(itertools.chain.from_iterable(encoding.offsets), np.int64, 2 * count).reshape(count, 2)
-        return Tokens(ids, cut_cleanly(text, offsets))
+        offsets = cut_cleanly(text, offsets)
+        if align:
+            words = (-1 if word is None else word for word in encoding.word_ids)
+            offsets = align_to_words(offsets, np.fromiter(words, np.int64, count))
+        return Tokens(ids, offsets)
 
     def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
         try:

@@ -36,19 +36,24 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command lives, and its line in --help."""
+    """Where a command lives, and its line in --help; attribute: its name there, if it cannot be the command's own."""
 
     module: str
     help: str
+    attribute: str | None = None
 
 
 # Commands are imported when they are called: `ask` must work where nothing but the four core
 # packages is installed, and `--help` must not wait for any of them.
 COMMANDS: dict[str, Entry] = {
     "ask": Entry("edge_qa.cli.ask", "Answer questions from a text."),
+    "batch": Entry("edge_qa.cli.batch", "Answer JSON lines of questions with JSON lines of answers."),
+    "bench": Entry("edge_qa.cli.bench", "Time bundles: cold start, latency by length, memory."),
     "convert": Entry("converters.cli", "Turn a checkpoint into a bundle."),
     "demo": Entry("calibration.demo_cli", "Convert, quantize, score and ask on a checkpoint."),
+    "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
+    "import": Entry("converters.import_cli", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle holds."),
     "quantize": Entry("calibration.cli", "Turn a bundle into a smaller, faster INT8 bundle."),
 }
@@ -64,7 +69,7 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command = getattr(import_module(entry.module), cmd_name)
+        command = getattr(import_module(entry.module), entry.attribute or cmd_name)
         assert isinstance(command, click.Command)
         return command
 

@@ -1,25 +1,71 @@
-"""edge-qa inspect: what a bundle holds."""
+"""edge-qa inspect: what a bundle or a checkpoint holds."""
 
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edge_qa.bundle import Bundle
 from edge_qa.cli.app import echo_json
-from edge_qa.manifest import Manifest, ScoreRecord, Step
+from edge_qa.extras import missing_extra
+from edge_qa.manifest import MANIFEST_NAME, Manifest, ScoreRecord, Step
+
+# Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so
+# that a device with the four core packages inspects its bundles.
+_WEIGHTS = "converters.inspect_cli"
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def inspect(bundle: Path, as_json: bool) -> None:
-    """Check every byte of BUNDLE and show what it holds."""
-    manifest = Bundle.load(bundle).manifest
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--tensors", is_flag=True, help="Show shape, zeros and block pattern of every matrix.")
+@click.option("--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures.")
+@click.option("--mask-method", metavar="NAME", help="Of a raw training checkpoint: as for convert.")
+@click.option("--mask-threshold", type=float, help="Of a raw training checkpoint: as for convert.")
+@click.option("--mask-bias/--no-mask-bias", default=None, help="Of a raw training checkpoint: as for convert.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def inspect(
+    path: Path,
+    tensors: bool,
+    page: Path | None,
+    mask_method: str | None,
+    mask_threshold: float | None,
+    mask_bias: bool | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show what PATH holds, a bundle or a checkpoint.
+
+    Every byte of a bundle is checked. Of a checkpoint, and of a bundle with --tensors or --html, the
+    weights are looked at: which heads and neurons are left, where the zeros lie, what they are worth.
+    """
+    masks = {"mask_method": mask_method, "mask_threshold": mask_threshold, "mask_bias": mask_bias}
+    bundle = None if _is_checkpoint(path) else Bundle.load(path)
+    if bundle is not None and any(value is not None for value in masks.values()):
+        raise click.UsageError("the --mask options belong to raw checkpoints, and PATH is a bundle")
+    shown = None
+    if bundle is None or tensors or page is not None:
+        shown = _look_at_weights()(path, bundle, tensors=tensors, page=page, force=force, **masks)
     if as_json:
-        echo_json(asdict(manifest))
-    else:
-        click.echo("\n".join(describe(bundle, manifest)))
+        manifest = asdict(bundle.manifest) if bundle else {"checkpoint": str(path)}
+        echo_json(manifest | ({"weights": shown.data} if shown else {}))
+        return
+    lines = describe(path, bundle.manifest) if bundle else []
+    click.echo("\n".join([*lines, *(shown.lines if shown else ())]))
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return (path / "config.json").is_file() and not (path / MANIFEST_NAME).exists()
+
+
+def _look_at_weights() -> Any:
+    """The function that looks at weights. Raises ResourceError if its packages are not installed."""
+    try:
+        return import_module(_WEIGHTS).look
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "convert") from None
 
 
 def describe(path: Path, manifest: Manifest) -> list[str]:

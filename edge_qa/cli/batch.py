@@ -1,0 +1,148 @@
+"""edge-qa batch: many questions from JSON lines, answers as JSON lines."""
+
+import json
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.bulk import select_many
+from edge_qa.cli.progress import progress_bar
+from edge_qa.errors import InputError, ResourceError
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("source", default="-", metavar="[FILE|-]")
+@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
+@click.option("--resume", is_flag=True, help="With --output: go on where an interrupted run stopped.")
+@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
+@click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
+@click.option(
+    "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+def batch(
+    bundle: Path,
+    source: str,
+    output: Path | None,
+    resume: bool,
+    top_k: int,
+    max_answer_len: int | None,
+    no_answer_threshold: float | None,
+    threads: int | None,
+) -> None:
+    """Answer questions from JSON lines of {"question": ..., "context": ..., "id": ...}.
+
+    One line comes out for each line that goes in, in the same order: {"id", "answers"}, or {"id",
+    "error"} for a line that cannot be used, which does not stop the rest. The id is the line's number
+    where it has none. Exit code 4 if any line had an error.
+    """
+    if resume and output is None:
+        raise click.UsageError("--resume needs --output")
+    answerer = QuestionAnswerer.load(bundle, threads=threads)
+    longest = max_answer_len or answerer.defaults.max_answer_len
+    done = _whole_lines(output) if resume and output is not None else 0
+    total, failed = _count(source), 0
+    show = progress_bar("batch")
+    # Rows that were read and not yet answered; the answers come in the same order.
+    waiting: deque[_Row] = deque()
+    with _open(source, output, append=done > 0) as (lines, sink):
+        pairs = _remember(islice(_rows(lines), done, None), waiting)
+        for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
+            row = waiting.popleft()
+            if outcome.selection is None:
+                failed += 1
+                found: dict[str, Any] = {"error": row.error or str(outcome.error)}
+            else:
+                answers = answerer.answers(
+                    outcome.selection, outcome.context, top_k=top_k, no_answer_threshold=no_answer_threshold
+                )
+                found = {"answers": [asdict(answer) for answer in answers]}
+            sink.write(json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n")
+            sink.flush()
+            if total:
+                show(min(number, total), total)
+    if failed:
+        raise InputError(f"{source}: {failed} lines could not be used; their lines in the output say why")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the input. A line that cannot be read has an error, and an empty question."""
+
+    id: Any
+    question: str = ""
+    context: str = ""
+    error: str = ""
+
+
+def _remember(rows: Iterable[_Row], waiting: deque[_Row]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        waiting.append(row)
+        yield row.question, row.context
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield _Row(number, error=f"line {number}: not JSON ({error})")
+            continue
+        if not isinstance(value, dict):
+            yield _Row(number, error=f"line {number}: got {type(value).__name__}, wanted an object")
+            continue
+        wrong = [key for key in ("question", "context") if not isinstance(value.get(key), str)]
+        identity = value.get("id", number)
+        if wrong:
+            yield _Row(identity, error=f"line {number}: {' and '.join(wrong)} missing or no text")
+        else:
+            yield _Row(identity, value["question"], value["context"])
+
+
+@contextmanager
+def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], IO[bytes]]]:
+    """The lines that come in and the file that lines go out to."""
+    with ExitStack() as stack:
+        lines: Iterable[bytes] = sys.stdin.buffer
+        if source != "-":
+            try:
+                lines = stack.enter_context(Path(source).open("rb"))
+            except OSError as error:
+                raise InputError(f"{source}: cannot be read ({error.strerror}); give a file of JSON lines") from None
+        sink: IO[bytes] = sys.stdout.buffer
+        if output is not None:
+            try:
+                sink = stack.enter_context(output.open("ab" if append else "wb"))
+            except OSError as error:
+                raise ResourceError(f"{output}: cannot be written ({error.strerror}); choose another place") from None
+        yield lines, sink
+
+
+def _whole_lines(output: Path) -> int:
+    """How many lines an interrupted run finished; half a line at the end is cut off."""
+    if not output.exists():
+        return 0
+    count = end = 0
+    with output.open("rb+") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                count, end = count + 1, end + len(line)
+        file.truncate(end)
+    return count
+
+
+def _count(source: str) -> int | None:
+    """How many lines there are to do, for the progress; unknown for standard input."""
+    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file():
+        return None
+    with Path(source).open("rb") as file:
+        return sum(1 for _ in file)

@@ -1,0 +1,85 @@
+"""edge-qa batch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROWS = [
+    {"id": "a", "question": "Who wrote it?", "context": "Ada Lovelace wrote it in 1843."},
+    {"question": "When?", "context": "Ada Lovelace wrote it in 1843."},
+    {"id": 7, "question": "Where?", "context": "It was printed in London."},
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def run(bundle: Path, *arguments: object, text: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_qa", "batch", str(bundle), *map(str, arguments)]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+def test_a_line_out_for_every_line_in(int8_bundle, source):
+    done = run(int8_bundle, "-", text=source.read_text())
+    assert (done.returncode, done.stderr) == (0, "")
+    found = lines(done.stdout)
+    assert [row["id"] for row in found] == ["a", 2, 7]
+    assert [row["answers"][0]["text"] for row in found] == ["Ada Lovelace", "1843", "London"]
+
+
+def test_bad_lines_do_not_stop_the_rest(int8_bundle, source, tmp_path):
+    good = source.read_text().splitlines()
+    bad = ["not json", "[]", '{"question": 1, "context": "x"}', '{"id": "e", "question": " ", "context": "x"}']
+    source.write_text("\n".join([good[0], *bad, good[2]]) + "\n")
+    done = run(int8_bundle, source, "--output", tmp_path / "out.jsonl")
+    assert done.returncode == 4
+    assert done.stderr.strip() == f"error: {source}: 4 lines could not be used; their lines in the output say why"
+    found = lines((tmp_path / "out.jsonl").read_text())
+    assert [row["id"] for row in found] == ["a", 2, 3, 4, "e", 7]
+    assert ["error" in row for row in found] == [False, True, True, True, True, False]
+    assert "line 2: not JSON" in found[1]["error"]
+    assert "wanted an object" in found[2]["error"]
+    assert "question missing or no text" in found[3]["error"]
+    assert "question is empty" in found[4]["error"]
+    assert found[5]["answers"][0]["text"] == "London"
+
+
+def test_resume_goes_on_where_it_stopped(int8_bundle, source, tmp_path):
+    whole = tmp_path / "whole.jsonl"
+    assert run(int8_bundle, source, "--output", whole).returncode == 0
+    cut = tmp_path / "cut.jsonl"
+    content = whole.read_bytes()
+    first = content.index(b"\n") + 1
+    cut.write_bytes(content[: first + 20])  # one line and a piece of the next
+    assert run(int8_bundle, source, "--output", cut, "--resume").returncode == 0
+    assert cut.read_bytes() == content
+    assert run(int8_bundle, source, "--output", cut, "--resume").returncode == 0
+    assert cut.read_bytes() == content
+    assert run(int8_bundle, source, "--output", tmp_path / "new.jsonl", "--resume").returncode == 0
+
+
+def test_resume_needs_an_output(command, int8_bundle):
+    assert command("batch", int8_bundle, "-", "--resume").code == 2
+
+
+def test_files_that_cannot_be_used(command, int8_bundle, source, tmp_path):
+    assert command("batch", int8_bundle, tmp_path / "none.jsonl").code == 4
+    result = command("batch", int8_bundle, source, "--output", tmp_path / "no" / "out.jsonl")
+    assert result.code == 6
+    assert "cannot be written" in result.err
+
+
+def test_several_answers_a_line(int8_bundle, source):
+    done = run(int8_bundle, source, "--top-k", 3)
+    assert all(len(row["answers"]) == 3 for row in lines(done.stdout))
