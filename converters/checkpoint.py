@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from converters.encoder import Array
-from converters.tokenizer import read_tokenizer
+from converters.tokenizer import VOCABULARY_FILES, read_tokenizer
 from converters.weights import WEIGHT_FILES, find_weight_files, read_weights
 from edge_qa.errors import CheckpointError
 
@@ -20,7 +21,7 @@ class Checkpoint:
     """What a checkpoint folder holds.
 
     config: config.json as it is. tensors: every array by its name in the file. tokenizer: the
-    content of a tokenizer.json, made from vocab.txt where there is none. card: the README and the
+    content of a tokenizer.json, made from the vocabulary where there is none. card: the README and the
     licence that came with it, or None. sha256: over the configuration and weight files.
     """
 
@@ -44,15 +45,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     missing = [] if config_path.is_file() else ["config.json"]
     if not weight_files:
         missing.append(" or ".join(WEIGHT_FILES))
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
-        missing.append("tokenizer.json or vocab.txt")
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+        missing.append(" or ".join(VOCABULARY_FILES))
     if missing:
         raise CheckpointError(f"{folder}: not a checkpoint; missing: {'; '.join(missing)}")
     config = read_json(config_path)
     return Checkpoint(
         folder,
         config,
-        read_weights(folder),
+        _modern_names(read_weights(folder)),
         read_tokenizer(folder, config),
         _read_card(folder),
         _hash([config_path, *weight_files]),
@@ -70,6 +71,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: got a JSON {type(value).__name__}, wanted an object; download it again")
     return value
+
+
+def _modern_names(tensors: dict[str, Array]) -> dict[str, Array]:
+    """Norms were called LayerNorm.gamma and LayerNorm.beta in checkpoints made from TensorFlow's BERT."""
+    old = {".gamma": ".weight", ".beta": ".bias"}
+    return {re.sub(r"\.(gamma|beta)$", lambda end: old[end.group()], name): array for name, array in tensors.items()}
 
 
 def _read_card(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Checkpoint -> bundle: read, recognise, build, verify, write."""
+"""Checkpoint -> bundle: read, recognise, compact, build, verify, write."""
 
 import os
 import platform
@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Literal
 
 from converters.checkpoint import Checkpoint, read_checkpoint
+from converters.compaction import CompactionReport, Compatibility, report_compaction
+from converters.compaction import compact as compact_encoder
 from converters.counting import count
 from converters.encoder import Encoder
-from converters.families import read_encoder
+from converters.families import FAMILIES, read_encoder
+from converters.fine_pruning import apply_pruning
 from converters.graph import build_graph
 from converters.ir_writer import write_ir
+from converters.pruning_settings import pruning_settings
 from converters.storage import round_to_storage
-from converters.verify import Verification, verify
+from converters.verify import Verification, verify, verify_compaction
 from edge_qa import __version__
 from edge_qa._openvino import ov
 from edge_qa.atomic import check_destination
-from edge_qa.bundle import Bundle, new_bundle
+from edge_qa.bundle import Bundle, Draft, new_bundle
 from edge_qa.errors import CheckpointError
 from edge_qa.manifest import (
     CARD,
@@ -41,22 +45,37 @@ Architecture = Literal["x86_64", "aarch64"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """A bundle that was written, and how exactly it computes its checkpoint."""
+    """A bundle that was written, and how exactly it computes its checkpoint.
+
+    compaction: what was removed from the checkpoint's model; None if that was not asked for.
+    """
 
     path: Path
     manifest: Manifest
     verification: Verification
+    compaction: CompactionReport | None = None
 
 
 def convert(
     checkpoint: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
+    torch: bool = False,
+    compact: Compatibility | None = "exact",
+    mask_method: str | None = None,
+    mask_threshold: float | None = None,
+    mask_bias: bool | None = None,
     force: bool = False,
     progress: Progress = lambda stage: None,
 ) -> Conversion:
     """Convert a checkpoint folder into a bundle with FP16 weights.
 
+    torch: export an architecture that has no module of its own through transformers, which the
+    `torch` extra brings; the others are read without it all the same.
+    compact: "exact" removes heads and neurons that cannot change the logits; "nn_pruning" those that
+    this library removes, although that changes them; None keeps everything.
+    mask_method, mask_threshold, mask_bias: how the mask scores of a raw training checkpoint become
+    masks where its sparse_args.json does not say it (see converters/mask_scores.py).
     force: replace an existing destination, at the very end.
     progress: called with a word or two at the start of each stage.
     Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
@@ -66,30 +85,52 @@ def convert(
     check_destination(target, force=force)
     progress("read")
     source = read_checkpoint(checkpoint)
-    encoder = read_encoder(source)
-    _check_tokenizer(source, encoder)
+    if torch and source.config.get("model_type") not in FAMILIES:
+        # Imported here, because it brings torch.
+        from converters.export import export
+
+        return export(source, target, force=force, progress=progress)
+    settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
+    encoder = read_encoder(source if settings is None else apply_pruning(source, settings))
+    check_tokenizer(source, encoder.vocabulary)
+    options = {"compact": compact or "none"} | ({} if settings is None else settings.as_options())
+    report = None
+    if compact is not None:
+        progress("compact")
+        encoder, report = _compacted(encoder, compact)
     progress("build")
     stored = round_to_storage(encoder)
     model = build_graph(stored)
     with new_bundle(target, force=force) as draft:
         progress("write")
-        write_ir(model, draft.folder)
-        draft.add(TOKENIZER, source.tokenizer.encode())
-        draft.add(CARD, (source.card or _no_card(source)).encode())
-        manifest = draft.seal(
-            model=describe(stored, model, source.card),
-            io=IORecord(
-                {role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}
-            ),
-            precision="fp16",
-            target=None,
-            defaults=Defaults(max_seq_len=min(384, encoder.longest_input)),
-            lineage=(Step("convert", {}, source.sha256, tool_versions()),),
-        )
+        step = Step("convert", options, source.sha256, tool_versions())
+        manifest = write_files(draft, source, model, describe(stored, model, source.card), step)
         progress("verify")
         # What is verified is what lies on the disk, read as a device will read it.
         verification = verify(Bundle.load(draft.folder), stored, encoder)
-    return Conversion(target, manifest, verification)
+    return Conversion(target, manifest, verification, report)
+
+
+def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, CompactionReport]:
+    """Compact an encoder, and measure on the reference what that did to the logits."""
+    small = compact_encoder(encoder, compat=compat)
+    difference = 0.0 if small is encoder else verify_compaction(encoder, small, exact=compat == "exact")
+    return small, report_compaction(encoder, small, difference)
+
+
+def write_files(draft: Draft, source: Checkpoint, model: "ov.Model", record: ModelRecord, step: Step) -> Manifest:
+    """Write every file of the bundle of a model that takes the inputs of the contract."""
+    write_ir(model, draft.folder)
+    draft.add(TOKENIZER, source.tokenizer.encode())
+    draft.add(CARD, (source.card or _no_card(source)).encode())
+    return draft.seal(
+        model=record,
+        io=IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}),
+        precision="fp16",
+        target=None,
+        defaults=Defaults(max_seq_len=min(384, record.longest_input)),
+        lineage=(step,),
+    )
 
 
 def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRecord:
@@ -124,12 +165,13 @@ def tool_versions() -> dict[str, str]:
     return {"edge-qa": __version__, "openvino": ov.get_version().split("-")[0], "machine": platform.machine()}
 
 
-def _check_tokenizer(source: Checkpoint, encoder: Encoder) -> None:
+def check_tokenizer(source: Checkpoint, rows: int) -> None:
+    """Raise CheckpointError if the tokenizer gives ids that the word embeddings, of so many rows, do not have."""
     vocabulary = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").vocabulary
-    if vocabulary > encoder.vocabulary:
+    if vocabulary > rows:
         raise CheckpointError(
             f"{source.path}: the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have "
-            f"{encoder.vocabulary} rows; use the tokenizer that belongs to the model"
+            f"{rows} rows; use the tokenizer that belongs to the model"
         )
 
 

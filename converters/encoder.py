@@ -50,7 +50,8 @@ class Embeddings:
     word: (vocabulary, E). position: (positions, E); row i + position_offset belongs to token i.
     token_type: (types, E), or None where the family has none.
     widen: MobileBERT's first step, before positions and types are added; these are then (.., H).
-    Of 3E inputs it reads the next token, the token and the previous one side by side; of E, the token.
+    Of 3E inputs it reads the next token, the token and the previous one side by side, zeros where
+    there is none or it is padding; of E, the token.
     """
 
     word: Array

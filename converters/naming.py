@@ -4,8 +4,9 @@ import re
 
 from edge_qa._openvino import ov
 
-# OpenVINO names what nobody named after its kind and a counter of the whole process.
-_COUNTED = re.compile(r"[A-Za-z0-9]+_\d+")
+# OpenVINO names what nobody named after its kind and a counter of the whole process; where a file
+# uses such a name itself, one more number keeps the two apart.
+_COUNTED = re.compile(r"[A-Za-z0-9]+(_\d+)+")
 
 
 def stabilise_names(model: "ov.Model") -> None:

@@ -54,6 +54,7 @@ def _embed(encoder: Encoder, inputs: Inputs) -> Float:
     x = _rows(parts.word, inputs["input_ids"])
     if parts.widen is not None:
         if parts.widen.inputs == 3 * x.shape[2]:
+            x = x * inputs["attention_mask"][:, :, None].astype(np.float32)
             nothing = np.zeros_like(x[:, :1])
             after = np.concatenate([x[:, 1:], nothing], axis=1)
             before = np.concatenate([nothing, x[:, :-1]], axis=1)

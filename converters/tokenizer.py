@@ -1,80 +1,113 @@
 """A checkpoint's tokenizer files -> the content of one tokenizer.json."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
+from converters import sentencepiece_model
+from converters.byte_level_bpe import byte_level_bpe
+from converters.tokenizer_settings import add_tokens, read_settings
+from converters.wordpiece import wordpiece
 from edge_qa.errors import CheckpointError
 
-_SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+Builder = Callable[[Path, dict[str, Any]], Tokenizer]
+
+_WORDPIECE: tuple[tuple[str, ...], Builder] = (("vocab.txt",), wordpiece)
+_BYTE_LEVEL: tuple[tuple[str, ...], Builder] = (("vocab.json",), byte_level_bpe)
+# Tokenizer class, as tokenizer_config.json names it -> the vocabulary files it may have, and what reads them.
+_CLASSES: dict[str, tuple[tuple[str, ...], Builder]] = {
+    "BertTokenizer": _WORDPIECE,
+    "DistilBertTokenizer": _WORDPIECE,
+    "ElectraTokenizer": _WORDPIECE,
+    "MobileBertTokenizer": _WORDPIECE,
+    "RobertaTokenizer": _BYTE_LEVEL,
+    **{
+        name: (("sentencepiece.bpe.model", "spiece.model"), builder)
+        for name, builder in sentencepiece_model.BUILDERS.items()
+    },
+}
+# model_type of config.json -> the class of a checkpoint that does not name one.
+_CLASS_OF_MODEL = {
+    "albert": "AlbertTokenizer",
+    "bert": "BertTokenizer",
+    "camembert": "CamembertTokenizer",
+    "distilbert": "DistilBertTokenizer",
+    "electra": "ElectraTokenizer",
+    "mobilebert": "MobileBertTokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+}
+FAST = "tokenizer.json"
+# Any of these makes a folder one that read_tokenizer can try.
+VOCABULARY_FILES = (FAST, *dict.fromkeys(name for names, _ in _CLASSES.values() for name in names))
 
 
 def read_tokenizer(folder: Path, config: dict[str, Any]) -> str:
-    """Return the checkpoint's tokenizer as the content of a tokenizer.json. Raises CheckpointError."""
-    fast = folder / "tokenizer.json"
-    if fast.is_file():
-        try:
-            tokenizer = Tokenizer.from_str(fast.read_text(encoding="utf-8"))
-        except Exception as error:
-            raise CheckpointError(f"{fast}: cannot be read ({error}); download the checkpoint again") from None
-    elif (folder / "vocab.txt").is_file():
-        tokenizer = wordpiece(folder / "vocab.txt", _settings(folder))
+    """Return the checkpoint's tokenizer as the content of a tokenizer.json. Raises CheckpointError.
+
+    config: config.json, whose model_type decides where no file names the tokenizer's class.
+    """
+    settings = read_settings(folder)
+    if (folder / FAST).is_file():
+        tokenizer = _read_fast(folder / FAST, settings)
     else:
-        raise CheckpointError(f"{folder}: no tokenizer.json and no vocab.txt; add the model's tokenizer")
+        tokenizer = _build(folder, config, settings)
+    add_tokens(tokenizer, settings, folder)
     # Training leftovers; the runtime cuts and pads by itself.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer.to_str()  # type: ignore[no-any-return]
 
 
-def wordpiece(vocabulary: Path, settings: dict[str, Any]) -> Tokenizer:
-    """Build BERT's WordPiece tokenizer from its vocab.txt, one token a line.
+def _build(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Tokenizer:
+    default = _CLASS_OF_MODEL.get(str(config.get("model_type")), "BertTokenizer")
+    name = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or default)
+    remedy = "make one with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+    if name.removesuffix("Fast") not in _CLASSES:
+        raise CheckpointError(f"{folder}: no {FAST}, and {name} cannot be made from its vocabulary; {remedy}")
+    files, builder = _CLASSES[name.removesuffix("Fast")]
+    for file in files:
+        if (folder / file).is_file():
+            return builder(folder / file, settings)
+    raise CheckpointError(f"{folder}: no {FAST}, and no {' or '.join(files)} for {name}; add the model's tokenizer")
 
-    settings: `do_lower_case`, `strip_accents`, `tokenize_chinese_chars` and the special tokens as
-    tokenizer_config.json names them.
-    """
+
+def _read_fast(path: Path, settings: dict[str, Any]) -> Tokenizer:
     try:
-        lines = vocabulary.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{vocabulary}: cannot be read ({error}); download the checkpoint again") from None
-    vocab = {token: index for index, token in enumerate(lines)}
-    special = {kind: _token(settings.get(f"{kind}_token"), default) for kind, default in _SPECIAL.items()}
-    lost = [special[kind] for kind in ("unk", "cls", "sep") if special[kind] not in vocab]
-    if lost:
-        raise CheckpointError(f"{vocabulary}: holds no {', '.join(lost)}; wanted a BERT vocabulary, one token a line")
-    lower = bool(settings.get("do_lower_case", True))
-    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=special["unk"], max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
-        strip_accents=settings.get("strip_accents"),
-        lowercase=lower,
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix="##")
-    tokenizer.add_special_tokens([token for token in special.values() if token in vocab])
-    cls, sep = special["cls"], special["sep"]
-    tokenizer.post_processor = processors.BertProcessing((sep, vocab[sep]), (cls, vocab[cls]))
-    return tokenizer
+        content = path.read_text(encoding="utf-8")
+        state = json.loads(content)
+        if _apply(state, settings):
+            content = json.dumps(state, ensure_ascii=False)
+        return Tokenizer.from_str(content)
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); download the checkpoint again") from None
 
 
-def _token(value: Any, default: str) -> str:
-    """A special token as a string, or as {"content": ...}."""
-    if isinstance(value, dict):
-        value = value.get("content")
-    return value if isinstance(value, str) else default
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / "tokenizer_config.json"
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error}); download the checkpoint again") from None
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: got a JSON {type(settings).__name__}, wanted an object")
-    return settings
+def _apply(state: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Let tokenizer_config.json overrule tokenizer.json, as transformers does; True if that changed anything."""
+    overrides = {
+        ("normalizer", "BertNormalizer"): {
+            "lowercase": "do_lower_case",
+            "strip_accents": "strip_accents",
+            "handle_chinese_chars": "tokenize_chinese_chars",
+        },
+        ("pre_tokenizer", "ByteLevel"): {"add_prefix_space": "add_prefix_space"},
+        ("post_processor", "RobertaProcessing"): {
+            "add_prefix_space": "add_prefix_space",
+            "trim_offsets": "trim_offsets",
+        },
+    }
+    # The one class that takes its tokenizer.json for all there is to say.
+    if settings.get("tokenizer_class") == "PreTrainedTokenizerFast":
+        return False
+    changed = False
+    for (part, kind), names in overrides.items():
+        component = state.get(part) or {}
+        for key, setting in names.items():
+            if component.get("type") == kind and setting in settings and component.get(key) != settings[setting]:
+                component[key] = settings[setting]
+                changed = True
+    return changed

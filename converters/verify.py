@@ -52,6 +52,24 @@ def verify(bundle: Bundle, stored: Encoder, original: Encoder) -> Verification:
     return Verification(worst, rounding, len(_CASES))
 
 
+def verify_compaction(before: Encoder, after: Encoder, *, exact: bool = True) -> float:
+    """Return the largest relative difference of the logits of two encoders, by the numpy reference.
+
+    Raises VerificationError if it is above TOLERANCE and `exact` says that it must not be.
+    """
+    worst = 0.0
+    for inputs in seeded_inputs(before, _CASES[:2]):
+        real = inputs["attention_mask"].astype(bool)
+        got, wanted = reference_logits(after, inputs), reference_logits(before, inputs)
+        worst = max(worst, relative_difference(got, wanted, real))
+    if exact and not worst <= TOLERANCE:
+        raise VerificationError(
+            f"compaction: changed the logits by {worst:.2e} (relative), wanted at most {TOLERANCE:.0e}; nothing was "
+            "written; convert with --no-compact, and please report this"
+        )
+    return worst
+
+
 def relative_difference(
     got: tuple[NDArray[np.float32], ...], wanted: tuple[NDArray[np.float32], ...], real: NDArray[np.bool_]
 ) -> float:

@@ -12,6 +12,7 @@ from edge_qa.extras import missing_extra
 
 try:
     import safetensors
+    import safetensors.numpy
 except ModuleNotFoundError as error:
     raise missing_extra(error, "convert") from None
 
@@ -44,6 +45,13 @@ def read_weights(folder: Path) -> dict[str, Array]:
         if lost:
             raise CheckpointError(f"{files[0]}: names tensors that no shard holds: {', '.join(lost)}; {_AGAIN}")
     return tensors
+
+
+def write_weights(folder: Path, tensors: dict[str, Array]) -> None:
+    """Write model.safetensors as transformers does."""
+    # Arrays that are views would be written as the memory that they look at.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    safetensors.numpy.save_file(contiguous, folder / _SINGLES[0], metadata={"format": "pt"})
 
 
 def _weight_map(path: Path) -> dict[str, str]:

@@ -38,18 +38,14 @@ def _cut(text: str, begin: int, piece: int) -> int:
     if end >= len(text):
         return len(text)
     least = begin + piece // 2
+    # Best is a single space between two words: a byte-level tokenizer would add one before a newline.
+    place = end
+    while (place := text.rfind(" ", least, place)) >= 0:
+        if not text[place - 1].isspace() and not text[place + 1].isspace():
+            return place
     place = max(text.rfind(space, least, end) for space in (" ", "\n", "\t", "\u3000"))
     if place < 0:
-        return _between_characters(text, begin, end)
+        return end
     while place > least and text[place - 1].isspace():
         place -= 1
     return place
-
-
-def _between_characters(text: str, begin: int, place: int) -> int:
-    """The nearest place at or before this one that is not inside a character, unless it is a monstrous one."""
-    first = max(begin, place - _LONGEST_CHARACTER)
-    joined = continues(np.frombuffer(text[first : place + 1].encode("utf-32-le", "surrogatepass"), np.uint32))
-    if joined is None or joined[1:].all():
-        return place
-    return first + int(np.flatnonzero(~joined)[-1])

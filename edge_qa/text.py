@@ -123,15 +123,23 @@ def _without_special_pieces(tokenizer_json: str) -> str:
     """
     if '"Unigram"' not in tokenizer_json:
         return tokenizer_json
-    state = json.loads(tokenizer_json)
-    if state["model"]["type"] != "Unigram":
-        return tokenizer_json
-    vocabulary = state["model"]["vocab"]
-    special = {token["content"] for token in state["added_tokens"] if token["special"]}
-    # A piece with a space in it matches nothing: Metaspace has replaced every space by then.
-    state["model"]["vocab"] = [[f" {piece}" if piece in special else piece, score] for piece, score in vocabulary]
-    known = {piece for piece, _ in vocabulary}
-    state["added_tokens"] = [
-        token for token in state["added_tokens"] if not (token["special"] and token["content"] in known)
-    ]
-    return json.dumps(state, ensure_ascii=False)
+    # Cut and pasted, because parsing and printing 250,000 pieces would take a second of every start.
+    key, vocabulary = '"added_tokens":', '"vocab":[["'
+    if key not in tokenizer_json or vocabulary not in tokenizer_json:
+        tokenizer_json = json.dumps(json.loads(tokenizer_json), ensure_ascii=False, separators=(",", ":"))
+    if key not in tokenizer_json or vocabulary not in tokenizer_json:
+        return tokenizer_json  # some other model, to which "Unigram" is a word
+    first = tokenizer_json.index(vocabulary)
+    added, _ = json.JSONDecoder().raw_decode(tokenizer_json, tokenizer_json.index(key) + len(key))
+    kept = []
+    for token in added:
+        piece = f"[{json.dumps(token['content'], ensure_ascii=False)},"
+        place = tokenizer_json.find(piece, first) if token["special"] else -1
+        if place < 0:
+            kept.append(token)
+        else:
+            # A piece with a space in it matches nothing: Metaspace has replaced every space by then.
+            tokenizer_json = f'{tokenizer_json[:place]}[" {tokenizer_json[place + 2 :]}'
+    begin = tokenizer_json.index(key) + len(key)
+    _, end = json.JSONDecoder().raw_decode(tokenizer_json, begin)
+    return tokenizer_json[:begin] + json.dumps(kept, ensure_ascii=False) + tokenizer_json[end:]

@@ -4,20 +4,37 @@ from importlib import import_module
 
 from converters.checkpoint import Checkpoint
 from converters.encoder import Encoder
+from converters.fine_pruning import apply_pruning
+from converters.pruning_settings import pruning_settings
 from edge_qa.errors import CheckpointError
 
 # model_type in config.json -> the module that reads it; each has read(checkpoint) -> Encoder.
 FAMILIES = {
+    "albert": "converters.families.albert",
     "bert": "converters.families.bert",
+    "camembert": "converters.families.roberta",
+    "distilbert": "converters.families.distilbert",
+    "electra": "converters.families.electra",
+    "masked_bert": "converters.families.bert",
+    "mobilebert": "converters.families.mobilebert",
+    "roberta": "converters.families.roberta",
+    "xlm-roberta": "converters.families.roberta",
 }
 
 
 def read_encoder(checkpoint: Checkpoint) -> Encoder:
-    """Read a checkpoint into an Encoder. Raises CheckpointError with every problem at once."""
+    """Read a checkpoint into an Encoder. Raises CheckpointError with every problem at once.
+
+    Mask scores that a pruning left behind are applied as the checkpoint's sparse_args.json says.
+    """
     kind = checkpoint.config.get("model_type")
     if kind not in FAMILIES:
         raise CheckpointError(
-            f"{checkpoint.path}/config.json: model_type {kind!r} is not supported; supported are {', '.join(FAMILIES)}"
+            f"{checkpoint.path}/config.json: model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} "
+            "are; export it through transformers with --torch"
         )
+    settings = pruning_settings(checkpoint)
+    if settings is not None:
+        checkpoint = apply_pruning(checkpoint, settings)
     encoder: Encoder = import_module(FAMILIES[kind]).read(checkpoint)
     return encoder

@@ -1,0 +1,109 @@
+"""Read a model file that another tool wrote: OpenVINO IR or ONNX."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_qa._openvino import ov
+from edge_qa.errors import CheckpointError
+
+# The versions of the IR that OpenVINO reads.
+_IR_VERSIONS = (10, 11)
+_NET = re.compile(rb"<net\s[^>]*?version\s*=\s*[\"'](\d+)[\"']")
+_HEAD_BYTES = 65536
+# How a tensor of an ONNX file says that its values lie in another file: a StringStringEntryProto with
+# the key "location" (field 1), its value (field 2) follows.
+_EXTERNAL = b"\x0a\x08location\x12"
+_AGAIN = "download or export the model again"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A model as it was found; sha256: of its files' bytes, one after the other."""
+
+    path: Path
+    format: str  # "IR v10", "IR v11", "ONNX"
+    model: "ov.Model"
+    sha256: str
+
+
+def read_source(path: Path) -> Source:
+    """Read MODEL.xml with the MODEL.bin beside it, or MODEL.onnx. Raises CheckpointError."""
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; give the .xml or .onnx file in it")
+    kind = path.suffix.lower()
+    if kind not in (".xml", ".onnx"):
+        raise CheckpointError(f"{path}: got a {kind or 'nameless kind of'} file, wanted OpenVINO's .xml or an .onnx")
+    files = [path] if kind == ".onnx" else [path, path.with_suffix(".bin")]
+    for file in files:
+        _check_file(file, path)
+    try:
+        sha256 = _hash(files)
+        if kind == ".onnx":
+            return Source(path, "ONNX", _read_onnx(path), sha256)
+        version = _check_ir(path)
+        return Source(path, f"IR v{version}", ov.Core().read_model(path), sha256)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: OpenVINO cannot read it ({one_line(error)}); {_AGAIN}") from None
+
+
+def one_line(error: Exception) -> str:
+    """What OpenVINO says in the last line of an error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _check_file(file: Path, model: Path) -> None:
+    if file.is_symlink():
+        # The weights are looked for beside the name, and what a link points to may lie elsewhere.
+        raise CheckpointError(f"{file}: a symbolic link; wanted the file itself, copy it with cp -L")
+    if not file.exists():
+        hint = "give an .xml or .onnx file" if file == model else f"put it beside {model.name}, it holds the weights"
+        raise CheckpointError(f"{file}: does not exist; {hint}")
+    if not file.is_file():
+        raise CheckpointError(f"{file}: not a plain file; wanted the file itself")
+    if not file.stat().st_size:
+        raise CheckpointError(f"{file}: empty; {_AGAIN}")
+
+
+def _hash(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _check_ir(path: Path) -> int:
+    """Return the version of an IR; OpenVINO's own reader tries every other format on what it does not know."""
+    with path.open("rb") as file:
+        found = _NET.search(file.read(_HEAD_BYTES))
+    if found is None:
+        raise CheckpointError(f"{path}: not an OpenVINO IR (no <net version=...> in it); {_AGAIN}")
+    version = int(found.group(1))
+    if version not in _IR_VERSIONS:
+        raise CheckpointError(
+            f"{path}: IR version {version}, wanted {' or '.join(map(str, _IR_VERSIONS))}; "
+            "convert the original model with a newer OpenVINO"
+        )
+    return version
+
+
+def _read_onnx(path: Path) -> "ov.Model":
+    if _EXTERNAL in path.read_bytes():
+        raise CheckpointError(
+            f"{path}: keeps its weights in other files; save it as one file "
+            "(onnx.save(onnx.load(PATH), NEW), or torch.onnx.export(..., external_data=False))"
+        )
+    frontend = ov.frontend.FrontEndManager().load_by_framework("onnx")
+    try:
+        model = frontend.convert(frontend.load(str(path)))
+    except Exception as error:  # the frontend's errors have no common class
+        raise RuntimeError(str(error)) from None
+    if not model.outputs:
+        raise CheckpointError(f"{path}: holds no ONNX graph; {_AGAIN}")
+    return model

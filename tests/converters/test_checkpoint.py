@@ -1,0 +1,84 @@
+"""Reading checkpoint folders."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from converters.checkpoint import read_checkpoint
+from converters.convert import convert
+from tests.checkpoints import bert_tensors, write_checkpoint
+
+
+def test_old_names_of_norms_are_read(tmp_path):
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+        for name, array in bert_tensors().items()
+    }
+    assert any(name.endswith("gamma") for name in old)
+    read = read_checkpoint(write_checkpoint(tmp_path / "old", tensors=old)).tensors
+    for name, array in bert_tensors().items():
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_shards_give_the_same_bundle(tmp_path):
+    tensors = bert_tensors()
+    whole = write_checkpoint(tmp_path / "whole")
+    shards = write_checkpoint(tmp_path / "shards")
+    (shards / "model.safetensors").unlink()
+    index = {}
+    for number, names in enumerate((sorted(tensors)[::2], sorted(tensors)[1::2]), 1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: tensors[name] for name in names}, shards / file)
+        index |= dict.fromkeys(names, file)
+    (shards / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    made = [convert(folder, tmp_path / f"{folder.name}.bundle").path for folder in (whole, shards)]
+    assert (made[0] / "model.bin").read_bytes() == (made[1] / "model.bin").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_half_precision_is_read_exactly(tmp_path, kind):
+    folder = write_checkpoint(tmp_path / kind)
+    tensors = bert_tensors()
+    if kind == "float16":
+        halves = {name: array.astype(np.float16) for name, array in tensors.items()}
+        wanted = {name: array.astype(np.float32) for name, array in halves.items()}
+        save_file(halves, folder / "model.safetensors")
+    else:
+        # The upper half of each float32, written by hand: numpy has no bfloat16.
+        upper = {name: array.view(np.uint32) >> np.uint32(16) for name, array in tensors.items()}
+        wanted = {name: (bits << np.uint32(16)).view(np.float32) for name, bits in upper.items()}
+        header, data = {}, b""
+        for name, bits in upper.items():
+            content = bits.astype("<u2").tobytes()
+            header[name] = {
+                "dtype": "BF16",
+                "shape": list(bits.shape),
+                "data_offsets": [len(data), len(data) + len(content)],
+            }
+            data += content
+        text = json.dumps(header).encode()
+        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    read = read_checkpoint(folder).tensors
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(read[name].astype(np.float32), array)
+    assert convert(folder, tmp_path / "bundle").verification.difference <= 1e-4
+
+
+def test_safetensors_come_before_a_pickle(tmp_path):
+    folder = write_checkpoint(tmp_path / "both")
+    (folder / "pytorch_model.bin").write_bytes(b"not a pickle at all")
+    assert read_checkpoint(folder).tensors.keys() == bert_tensors().keys()
+
+
+def test_the_card_and_the_licence_travel_with_the_bundle(tmp_path):
+    folder = write_checkpoint(tmp_path / "c")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+    (folder / "LICENSE").write_text("Permission is hereby granted")
+    made = convert(folder, tmp_path / "bundle")
+    card = (made.path / "README.md").read_text()
+    assert "# A model" in card
+    assert "Permission is hereby granted" in card
+    assert made.manifest.model.licence == "mit"
