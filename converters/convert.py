@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.compaction import CompactionReport, Compatibility, report_compaction
@@ -40,7 +39,6 @@ from edge_qa.manifest import (
 from edge_qa.text import TextTokenizer
 
 Progress = Callable[[str], None]
-Architecture = Literal["x86_64", "aarch64"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from edge_qa.cgroup import cgroup_quota, read_lines
+
 InstructionSet = Literal["sse", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "amx"]
 
 # oneDNN, the kernel library inside OpenVINO, obeys this variable: a smaller CPU can be stood in for.
@@ -26,13 +28,18 @@ _SETS: tuple[tuple[InstructionSet, frozenset[str], frozenset[str]], ...] = (
 )
 
 
+# oneDNN's names for caps below all of these.
+_LOWEST_CAPS = frozenset({"SSE41", "AVX"})
+
+
 @dataclass(frozen=True)
 class CPU:
-    """The CPU as this process sees it."""
+    """The CPU as this process sees it; hidden: what the CPU itself has, where a cap makes it less."""
 
     name: str
     instruction_set: InstructionSet
     threads: int
+    hidden: InstructionSet | None = None
 
     @property
     def has_int8_dot_product(self) -> bool:
@@ -47,68 +54,27 @@ def this_cpu() -> CPU:
     flags = frozenset(fields.get("flags", "").split())
     found = [entry for entry in _SETS if entry[1] <= flags]
     cap = os.environ.get(CAP_VARIABLE, "").upper()
-    limit = next((i for i, entry in enumerate(_SETS) if cap in entry[2]), len(_SETS))
+    limit = next((i for i, entry in enumerate(_SETS) if cap in entry[2]), -1 if cap in _LOWEST_CAPS else len(_SETS))
     allowed = [entry[0] for entry in found if _SETS.index(entry) <= limit]
-    return CPU(fields.get("model name", "unknown"), allowed[-1] if allowed else "sse", usable_threads())
+    hidden = found[-1][0] if len(allowed) < len(found) else None
+    return CPU(fields.get("model name", "unknown"), allowed[-1] if allowed else "sse", usable_threads(), hidden)
 
 
 def usable_threads() -> int:
     """Return how many threads can really run at once: the affinity mask, cut down to the cgroup's CPU quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = allowed_cores()
     quota = cgroup_quota()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Return the CPUs that the cgroup (v2 or v1) allows, the tightest of the whole chain, or None without a limit."""
-    quotas = []
-    for line in _lines(membership):
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "":
-            quotas += [_v2_quota(folder / "cpu.max") for folder in _chain(root, path)]
-        elif "cpu" in controllers.split(","):
-            quotas += [_v1_quota(folder) for folder in _chain(root / "cpu", path)]
-    known = [quota for quota in quotas if quota is not None]
-    return min(known) if known else None
-
-
-def _chain(root: Path, path: str) -> list[Path]:
-    """The group's folder and all above it; inside a container the path may not exist, the root still counts."""
-    folder = root / path.strip("/")
-    return [folder, *(parent for parent in folder.parents if parent == root or root in parent.parents)]
-
-
-def _v2_quota(path: Path) -> float | None:
-    words = " ".join(_lines(path)).split()
-    if len(words) != 2 or words[0] == "max":
-        return None
-    return _ratio(words[0], words[1])
-
-
-def _v1_quota(folder: Path) -> float | None:
-    quota, period = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
-    return _ratio(quota[0], period[0]) if quota and period else None
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    try:
-        value = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return value if value > 0 else None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
+def allowed_cores() -> int:
+    """Return how many cores the affinity mask leaves to this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpuinfo() -> dict[str, str]:
     fields: dict[str, str] = {}
-    for line in _lines(Path("/proc/cpuinfo")):
+    for line in read_lines(Path("/proc/cpuinfo")):
         if not line.strip():
             break  # one processor is enough
         key, _, value = line.partition(":")
