@@ -32,7 +32,7 @@ def demo(
     questions: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
-    samples: int = 300,
+    samples: int = 100,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     bars: TextIO | None = None,

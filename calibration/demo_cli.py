@@ -30,7 +30,7 @@ from edge_qa.cli.progress import progress_bar, terminal
 @click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where bundles go."
 )
-@click.option("--samples", type=click.IntRange(min=1), default=300, show_default=True, help="Calibration questions.")
+@click.option("--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibration questions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def demo(checkpoint: Path, data: Path, folder: Path, samples: int, as_json: bool) -> None:
     """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""

@@ -106,10 +106,11 @@ def _compact_block(block: FeedForward, activation: Activation) -> FeedForward:
     folded = constant & ~silent
     outputs = _ACTIVATIONS[activation](block.up.bias[folded].astype(np.float64))
     bias = _add(block.down.bias, block.down.weight[:, folded].astype(np.float64) @ outputs)
-    return _keep_neurons(block, ~(constant | silent), bias)
+    return keep_neurons(block, ~(constant | silent), bias)
 
 
-def _keep_neurons(block: FeedForward, keep: Mask, bias: Array) -> FeedForward:
+def keep_neurons(block: FeedForward, keep: Mask, bias: Array) -> FeedForward:
+    """Return the block with the neurons of the mask (width,) alone; bias: the new one of `down`."""
     up = Linear(block.up.weight[keep], block.up.bias[keep])
     return replace(block, up=up, down=Linear(block.down.weight[:, keep], bias))
 
@@ -126,10 +127,11 @@ def _compact_attention(attention: Attention) -> Attention:
         return attention
     columns = np.repeat(constant & ~silent, attention.value_size)
     added = attention.output.weight[:, columns].astype(np.float64) @ attention.value.bias[columns].astype(np.float64)
-    return _keep_heads(attention, ~(constant | silent), _add(attention.output.bias, added))
+    return keep_heads(attention, ~(constant | silent), _add(attention.output.bias, added))
 
 
-def _keep_heads(attention: Attention, keep: Mask, bias: Array) -> Attention:
+def keep_heads(attention: Attention, keep: Mask, bias: Array) -> Attention:
+    """Return the attention with the heads of the mask (heads,) alone; bias: the new one of `output`."""
     keys, values = np.repeat(keep, attention.key_size), np.repeat(keep, attention.value_size)
     return replace(
         attention,
@@ -151,11 +153,11 @@ def _drop_like_nn_pruning(layer: Layer) -> Layer:
         if not keep.any():
             keep[0] = True  # the library cannot run a layer without heads
         if not keep.all():
-            attention = _keep_heads(attention, keep, attention.output.bias)
+            attention = keep_heads(attention, keep, attention.output.bias)
     blocks = []
     for block in layer.feed_forwards:
         dead = _zero_rows(block.up.weight)
-        blocks.append(_keep_neurons(block, ~dead, block.down.bias) if dead.any() else block)
+        blocks.append(keep_neurons(block, ~dead, block.down.bias) if dead.any() else block)
     if attention is layer.attention and all(map(_same, blocks, layer.feed_forwards)):
         return layer
     return replace(layer, attention=attention, feed_forwards=tuple(blocks))

@@ -126,7 +126,7 @@ def write_files(draft: Draft, source: Checkpoint, model: "ov.Model", record: Mod
         io=IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}),
         precision="fp16",
         target=None,
-        defaults=Defaults(max_seq_len=min(384, record.longest_input)),
+        defaults=Defaults.for_length(record.longest_input),
         lineage=(step,),
     )
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.checkpoint import Checkpoint
-from converters.naming import stabilise_names
 from converters.storage import stored
+from converters.traced import compress_exactly, stabilise_traced
 from edge_qa._openvino import ov, without_telemetry
 from edge_qa.errors import CheckpointError
 from edge_qa.extras import missing_extra
@@ -135,8 +135,8 @@ class TorchModel(torch.nn.Module):
             result.set_friendly_name(f"{role}/result")
             result.input_value(0).set_names({role})
         model = ov.Model(results, parameters, "edge_qa")
-        _stabilise(model)
-        _compress(model)
+        stabilise_traced(model)
+        compress_exactly(model)
         return model
 
     def refusal(self, reason: Exception | str) -> CheckpointError:
@@ -197,40 +197,6 @@ def _longest_input(network: "torch.nn.Module") -> int:
             return min(LONGEST, int(module.weight.shape[0]) - before)
     limit = _whole(network.config, "max_position_embeddings")
     return min(LONGEST, limit) if limit is not None and limit > 0 else LONGEST
-
-
-def _stabilise(model: "ov.Model") -> None:
-    """Give names that depend on the graph alone to a model and to the branches and loops inside it."""
-    for node in model.get_ordered_ops():
-        kind, bodies = node.get_type_name(), []
-        if kind == "If":
-            bodies = [node.get_then_body(), node.get_else_body()]
-        elif kind in ("Loop", "TensorIterator"):
-            bodies = [node.get_function()]
-        for body in bodies:
-            for end, nodes in (("in", body.get_parameters()), ("out", body.get_results())):
-                for index, inner in enumerate(nodes):
-                    inner.set_friendly_name(f"{end}.{index}")
-            _stabilise(body)
-    stabilise_names(model)
-
-
-def _compress(model: "ov.Model") -> None:
-    """Store every matrix whose values are float16 already as float16; nothing is rounded here."""
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Constant" or node.get_element_type() != ov.Type.f32:
-            continue
-        values = node.get_data()
-        halves = stored(values)
-        if values.size < 2 or halves.dtype != np.float16 or not np.array_equal(halves, values):
-            continue
-        name = node.get_friendly_name()
-        constant = ov.op.Constant(halves)
-        constant.set_friendly_name(name)
-        widened = _ops.convert(constant, "f32", name=f"{name}.f32")
-        # Tells the plugin and NNCF that this conversion only unpacks a stored weight.
-        widened.get_rt_info()["decompression"] = ""
-        node.output(0).replace(widened.output(0))
 
 
 @contextlib.contextmanager

@@ -102,7 +102,7 @@ def import_model(
             io=replace(io, batch=shaped.batch, tokens=shaped.tokens),
             precision=about.precision,
             target=about.target,
-            defaults=_defaults(shaped.longest),
+            defaults=Defaults.for_length(shaped.longest),
             lineage=(Step("import", _options(source, shaped), source.sha256, tool_versions()),),
         )
         progress("verify")
@@ -213,13 +213,6 @@ def _describe(shaped: Shaped, about: Survey, limits: Limits, where: str) -> Mode
         sparsity=cost.sparsity,
         licence=None,
     )
-
-
-def _defaults(longest: int) -> Defaults:
-    """The usual settings; for a model that takes less than 384 tokens, stride and question shrink with it."""
-    window = min(384, longest)
-    part = max(1, window // 3)
-    return Defaults(max_seq_len=window, doc_stride=min(128, part), max_question_len=min(64, part))
 
 
 def _options(source: Source, shaped: Shaped) -> dict[str, str]:

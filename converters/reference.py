@@ -112,7 +112,7 @@ def _activate(x: Float, activation: Activation) -> Float:
     if activation == "relu":
         return np.maximum(x, 0)
     if activation == "silu":
-        return x / (1 + np.exp(-x))
+        return x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows
     raise AssertionError(activation)
 
 

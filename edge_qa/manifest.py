@@ -81,6 +81,13 @@ class Defaults:
     max_answer_len: int = 30
     no_answer_threshold: float | None = None
 
+    @classmethod
+    def for_length(cls, longest: int) -> "Defaults":
+        """The usual settings; for a model that takes less than 384 tokens, stride and question shrink with it."""
+        window = min(384, longest)
+        part = max(1, window // 3)
+        return cls(max_seq_len=window, doc_stride=min(128, part), max_question_len=min(64, part))
+
 
 @dataclass(frozen=True)
 class Budget:
