@@ -11,10 +11,10 @@ from typing import TextIO
 
 import numpy as np
 
+from calibration.embeddings import quantize_tables, table_lookups
 from calibration.samples import draw_samples
 from converters.convert import tool_versions
 from converters.ir_writer import write_ir
-from converters.lookup import widen_after_lookup
 from edge_qa._openvino import ov, without_telemetry
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
@@ -134,6 +134,7 @@ def _quantize_model(
 ) -> "ov.Model":
     model = ov.Core().read_model(source.model_xml, ov.Tensor(source.model_bin))
     names = {role: record.name for role, record in source.manifest.io.inputs.items()}
+    tables = [lookup.get_friendly_name() for lookup in table_lookups(model)]
     # NNCF draws its progress bars on stdout, where a command's data goes.
     with contextlib.redirect_stdout(bars or io.StringIO()):
         quantized = nncf.quantize(
@@ -142,10 +143,23 @@ def _quantize_model(
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(inputs),
             fast_bias_correction=True,
+            ignored_scope=nncf.IgnoredScope(names=[*tables, *_heads(model)]),
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=_OVERFLOW_FIX[target]),
         )
-    widen_after_lookup(quantized)
+    quantize_tables(quantized)
     return quantized
+
+
+def _heads(model: "ov.Model") -> list[str]:
+    """The products that give the logits: two rows of weights are no work, and every answer hangs on them."""
+    names = []
+    for result in model.get_results():
+        node = result.input_value(0).get_node()
+        while node.get_type_name() != "MatMul" and node.get_input_size():
+            node = node.input_value(0).get_node()
+        if node.get_type_name() == "MatMul" and node.get_friendly_name() not in names:
+            names.append(node.get_friendly_name())
+    return names
 
 
 def _check_finite(bundle: Bundle, sample: dict[str, np.ndarray]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ResourceError,
         VerificationError,
     )
+    from edge_qa.pipeline import pipeline
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOMES = {
     "QuestionAnswerer": "edge_qa.answerer",
     "ResourceError": _ERRORS,
     "VerificationError": _ERRORS,
+    "pipeline": "edge_qa.pipeline",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "ResourceError",
     "VerificationError",
     "__version__",
+    "pipeline",
 ]
 
 

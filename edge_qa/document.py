@@ -19,7 +19,6 @@ def tokenize(
     """Yield the tokens of `text` in pieces; their offsets are offsets into the whole text.
 
     align: widen the offsets to those of whole words.
-
     Pieces end before white space, where tokenizers cut anyway, so that the tokens are those of the
     whole text. Only a text with no white space in half a piece is cut elsewhere, between two characters:
     there two tokens may come out where the whole text would give one.
@@ -45,7 +44,16 @@ def _cut(text: str, begin: int, piece: int) -> int:
             return place
     place = max(text.rfind(space, least, end) for space in (" ", "\n", "\t", "\u3000"))
     if place < 0:
-        return end
+        return _between_characters(text, begin, end)
     while place > least and text[place - 1].isspace():
         place -= 1
     return place
+
+
+def _between_characters(text: str, begin: int, place: int) -> int:
+    """The nearest place at or before this one that is not inside a character, unless it is a monstrous one."""
+    first = max(begin, place - _LONGEST_CHARACTER)
+    joined = continues(np.frombuffer(text[first : place + 1].encode("utf-32-le", "surrogatepass"), np.uint32))
+    if joined is None or joined[1:].all():
+        return place
+    return first + int(np.flatnonzero(~joined)[-1])

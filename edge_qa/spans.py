@@ -28,7 +28,7 @@ Indices = NDArray[np.int64]
 CHARACTERS_PER_TOKEN = 100
 
 # A pair this many times less likely than the best one adds nothing that a score would show.
-_DEPTH = math.log(1e9)
+_DEPTH = math.log(1e7)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def select_spans(
     """Return the `top_k` best spans over all windows, no two with the same offsets.
 
     start, end: per window, float32 logits of its tokens, (tokens,).
-    top_k: None for every span that is not negligible (1e9 times less likely than the best).
+    top_k: None for every span that is not negligible (1e7 times less likely than the best).
     max_answer_len: the most tokens of an answer; it may hold 100 times as many characters.
     Fewer spans come back only if the context has no more.
     Raises InferenceError if a logit is not finite.
@@ -108,9 +108,7 @@ class SpanSelector:
     def result(self) -> Selection:
         """The best spans of all windows; the last call."""
         log_z = sum(total.close_with(null) for total, null in zip(self._sums, self._null, strict=True))
-        spans = tuple(
-            Span(*key, logit, min(1.0, math.exp(mass - log_z))) for key, (mass, logit) in self._ranked()
-        )
+        spans = tuple(Span(*key, logit, min(1.0, math.exp(mass - log_z))) for key, (mass, logit) in self._ranked())
         null_logit = sum(self._null)
         return Selection(spans, null_logit, math.exp(null_logit - log_z))
 

@@ -21,6 +21,9 @@ _WEIGHTS = "converters.inspect_cli"
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--tensors", is_flag=True, help="Show shape, zeros and block pattern of every matrix.")
 @click.option("--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="BUNDLE", help="Is every zero weight of BUNDLE zero in PATH?"
+)
 @click.option("--mask-method", metavar="NAME", help="Of a raw training checkpoint: as for convert.")
 @click.option("--mask-threshold", type=float, help="Of a raw training checkpoint: as for convert.")
 @click.option("--mask-bias/--no-mask-bias", default=None, help="Of a raw training checkpoint: as for convert.")
@@ -30,6 +33,7 @@ def inspect(
     path: Path,
     tensors: bool,
     page: Path | None,
+    against: Path | None,
     mask_method: str | None,
     mask_threshold: float | None,
     mask_bias: bool | None,
@@ -40,20 +44,27 @@ def inspect(
 
     Every byte of a bundle is checked. Of a checkpoint, and of a bundle with --tensors or --html, the
     weights are looked at: which heads and neurons are left, where the zeros lie, what they are worth.
+    --against compares an INT8 bundle, weight by weight, with the one that it was made from; a zero
+    that was lost makes the exit code 1.
     """
     masks = {"mask_method": mask_method, "mask_threshold": mask_threshold, "mask_bias": mask_bias}
     bundle = None if _is_checkpoint(path) else Bundle.load(path)
     if bundle is not None and any(value is not None for value in masks.values()):
         raise click.UsageError("the --mask options belong to raw checkpoints, and PATH is a bundle")
+    if bundle is None and against is not None:
+        raise click.UsageError("--against compares bundles, and PATH is a checkpoint")
     shown = None
-    if bundle is None or tensors or page is not None:
-        shown = _look_at_weights()(path, bundle, tensors=tensors, page=page, force=force, **masks)
+    if bundle is None or tensors or page is not None or against is not None:
+        earlier = None if against is None else Bundle.load(against)
+        shown = _look_at_weights()(path, bundle, tensors=tensors, page=page, against=earlier, force=force, **masks)
     if as_json:
         manifest = asdict(bundle.manifest) if bundle else {"checkpoint": str(path)}
         echo_json(manifest | ({"weights": shown.data} if shown else {}))
-        return
-    lines = describe(path, bundle.manifest) if bundle else []
-    click.echo("\n".join([*lines, *(shown.lines if shown else ())]))
+    else:
+        lines = describe(path, bundle.manifest) if bundle else []
+        click.echo("\n".join([*lines, *(shown.lines if shown else ())]))
+    if shown is not None and shown.lost_zeros:
+        click.get_current_context().exit(1)
 
 
 def _is_checkpoint(path: Path) -> bool:
