@@ -11,10 +11,40 @@ import numpy as np
 from benchmarks.timing import describe_machine
 from edge_qa import QuestionAnswerer
 
-_WORDS = (
-    "the keeper of lighthouse wrote wind weather and ships into book every evening while rain fell on "
-    "harbour stones old engine turned slowly under bridge nobody counted boats before spring came again"
-).split()
+_WORDS = [
+    "the",
+    "keeper",
+    "of",
+    "lighthouse",
+    "wrote",
+    "wind",
+    "weather",
+    "and",
+    "ships",
+    "into",
+    "book",
+    "every",
+    "evening",
+    "while",
+    "rain",
+    "fell",
+    "on",
+    "harbour",
+    "stones",
+    "old",
+    "engine",
+    "turned",
+    "slowly",
+    "under",
+    "bridge",
+    "nobody",
+    "counted",
+    "boats",
+    "before",
+    "spring",
+    "came",
+    "again",
+]
 
 
 def resident_mb(kind: str = "VmRSS") -> float:

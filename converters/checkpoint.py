@@ -36,6 +36,13 @@ class Checkpoint:
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint folder. Raises CheckpointError, naming every missing file at once."""
     folder = Path(path)
+    try:
+        return _read_folder(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _read_folder(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         if folder.exists():
             raise CheckpointError(f"{folder}: a file; wanted a folder with config.json, weights and tokenizer")

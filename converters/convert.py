@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.checkpoint import Checkpoint, read_checkpoint
@@ -80,10 +80,10 @@ def convert(
     what the checkpoint computes; then nothing is written.
     """
     target = Path(os.path.abspath(destination))
-    check_destination(target, force=force)
+    check_destination(target, force=force, sources=[checkpoint])
     progress("read")
     source = read_checkpoint(checkpoint)
-    if torch and source.config.get("model_type") not in FAMILIES:
+    if torch and str(source.config.get("model_type")) not in FAMILIES:
         # Imported here, because it brings torch.
         from converters.export import export
 
@@ -105,7 +105,7 @@ def convert(
         manifest = write_files(draft, source, model, describe(stored, model, source.card), step)
         progress("verify")
         # What is verified is what lies on the disk, read as a device will read it.
-        verification = verify(Bundle.load(draft.folder), stored, encoder)
+        verification = verify(replace(Bundle.load(draft.folder), path=target), stored, encoder)
     return Conversion(target, manifest, verification, report)
 
 
@@ -133,8 +133,7 @@ def write_files(draft: Draft, source: Checkpoint, model: "ov.Model", record: Mod
 
 def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRecord:
     """Describe a model for the manifest; sizes are counted on the IR."""
-    tokens = min(384, encoder.longest_input)
-    cost = count(model, tokens)
+    cost = count(model)
     return ModelRecord(
         family=encoder.family,
         layers=len(encoder.layers),
@@ -152,10 +151,11 @@ def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelReco
 
 
 def licence_of(card: str | None) -> str | None:
-    """The `license:` of a model card's front matter."""
-    front = re.match(r"---\s*\n(.*?)\n---", card or "", re.DOTALL)
-    found = re.search(r"^license:\s*(\S.*?)\s*$", front.group(1), re.MULTILINE) if front else None
-    return found.group(1).strip("'\"") if found else None
+    """The `license:` of a model card's front matter; of a list the first."""
+    front = re.match(r"\ufeff?---[ \t]*\n(.*?)\n---", card or "", re.DOTALL)
+    found = re.search(r"^license:(?:[ \t]*\n[ \t]*-)?[ \t]*([^\n#]*)", front.group(1), re.MULTILINE) if front else None
+    name = found.group(1).strip().strip("[]").split(",")[0].strip(" \t'\"") if found else ""
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) else None
 
 
 def tool_versions() -> dict[str, str]:

@@ -81,7 +81,8 @@ def import_model(
     """
     target = Path(os.path.abspath(destination))
     path = Path(model)
-    check_destination(target, force=force)
+    read = [file for file in (model, tokenizer, vocab) if file is not None]
+    check_destination(target, force=force, sources=read)
     tokenizer_json = _read_tokenizer(tokenizer, vocab, lower_case)
     progress("read")
     source = read_source(path)

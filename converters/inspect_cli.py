@@ -10,6 +10,7 @@ from converters.inspect_page import inspection_page
 from converters.inspection import Inspection, inspect_bundle, inspect_checkpoint, zeros_only
 from converters.plain_words import giga, layer_rows, percent, read_aloud, tensor_row, times
 from converters.recognition import Recognition
+from converters.weight_density import lost_zeros, weight_zeros
 from edge_qa.atomic import write_file
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
@@ -20,10 +21,11 @@ _TENSOR_HEADERS = ("matrix", "shape", "zeros", "4 out", "4 in", "32x32", "rows/c
 
 @dataclass(frozen=True)
 class Shown:
-    """data: everything, ready to become JSON. lines: the same in short, for human eyes."""
+    """data: everything, ready to become JSON. lines: the same in short, for human eyes. lost_zeros: how many."""
 
     data: dict[str, Any]
     lines: tuple[str, ...]
+    lost_zeros: int = 0
 
 
 def look(
@@ -33,6 +35,7 @@ def look(
     tensors: bool,
     page: Path | None,
     force: bool,
+    against: Bundle | None = None,
     mask_method: str | None = None,
     mask_threshold: float | None = None,
     mask_bias: bool | None = None,
@@ -40,6 +43,7 @@ def look(
     """Look at the weights of the bundle, or of the checkpoint at `path`; write them to the HTML file `page`.
 
     tensors: a line for each matrix. force: replace `page` if it exists. mask_..: see `inspect_checkpoint`.
+    against: say whether every zero of this bundle's weights is zero in `bundle`, too.
     """
     if page is not None:
         _check_page(page, force)
@@ -57,12 +61,28 @@ def look(
         lines += zeros_only(seen)
     if tensors:
         lines += ["", *_table([_TENSOR_HEADERS, *map(tensor_row, seen.tensors)], "lrrrrrrl")]
+    lost: dict[str, int] = {}
+    if bundle is not None and against is not None:
+        zeros = {name: count for name, (count, _) in weight_zeros(against).items()}
+        lost = lost_zeros(against, bundle)
+        data["against"] = {"bundle": str(against.path), "zeros": zeros, "lost": lost}
+        lines += ["", *_kept_zeros(against, zeros, lost)]
     if page is not None:
         content = inspection_page(seen, amx=amx)
         write_file(page, content)
         data["page"] = str(page)
         lines += ["", f"page: {page} ({len(content) / 1e3:.0f} kB)"]
-    return Shown(data, tuple(lines))
+    return Shown(data, tuple(lines), sum(lost.values()))
+
+
+def _kept_zeros(against: Bundle, zeros: dict[str, int], lost: dict[str, int]) -> Iterator[str]:
+    """Say how many zeros of each matrix of an earlier bundle are zero still."""
+    total, gone = sum(zeros.values()), sum(lost.values())
+    if not gone:
+        yield f"zeros kept:           all {total:,} of {against.path}, in each of its {len(zeros)} matrices"
+        return
+    yield f"zeros LOST:           {gone:,} of {total:,} of {against.path}:"
+    yield from (f"  {name}: {count:,} of {zeros[name]:,}" for name, count in lost.items() if count)
 
 
 def _check_page(page: Path, force: bool) -> None:

@@ -46,7 +46,7 @@ def verify(bundle: Bundle, stored: Encoder, original: Encoder) -> Verification:
             rounding = relative_difference(expected, reference_logits(original, inputs), real)
     if not worst <= TOLERANCE:
         raise VerificationError(
-            f"{bundle.path.name}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
+            f"{bundle.path}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
             f"{TOLERANCE:.0e}; nothing was written; please report this with the checkpoint's config.json"
         )
     return Verification(worst, rounding, len(_CASES))

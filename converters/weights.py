@@ -79,6 +79,7 @@ def _shards(index: Path) -> list[Path]:
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
+        path.open("rb").close()  # safetensors says "no such file" where the permission is missing
         with safetensors.safe_open(path, framework="numpy") as file:
             names = list(file.keys())
             if all(file.get_slice(name).get_dtype() != "BF16" for name in names):

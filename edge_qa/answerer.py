@@ -1,5 +1,6 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -281,6 +282,8 @@ class QuestionAnswerer:
     ) -> list[Answer]:
         """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so."""
         threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
+        if threshold is not None and math.isnan(threshold):
+            raise InputError("no_answer_threshold: got nan, wanted a number")
         answers = [
             Answer(context[span.start : span.end], span.score, span.start, span.end, partial)
             for span in selection.spans

@@ -3,23 +3,70 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edge_qa.errors import BundleError, EdgeQAError, ResourceError
+from edge_qa.errors import BundleError, EdgeQAError, InputError, ResourceError
+
+# What the folders that this program writes hold: a bundle or a checkpoint. --force replaces no others.
+_OWN_FILES = re.compile(
+    r"bundle\.json|model[A-Za-z0-9._-]*\.(xml|bin)|model\.safetensors|config\.json|vocab\.txt|README\.md|"
+    r"(tokenizer|tokenizer_config|special_tokens_map)\.json"
+)
+_MARKS = {"bundle.json", "config.json"}
 
 
-def check_destination(destination: Path, *, force: bool, error: type[EdgeQAError] = BundleError) -> None:
-    """Raise `error` if `destination` exists and `force` does not allow to replace it, or its parent is missing."""
-    if not destination.parent.is_dir():
-        raise error(f"{destination}: its parent folder does not exist; create {destination.parent} first")
-    if destination.is_symlink() or destination.exists():
+def check_destination(
+    destination: Path,
+    *,
+    force: bool,
+    error: type[EdgeQAError] = BundleError,
+    sources: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Raise `error` if `destination` cannot be written, or would be at the cost of something else.
+
+    force: an existing folder may be replaced if it is empty or holds what this program writes, and
+    nothing besides. sources: what is read; no destination may be one of them or hold one.
+    """
+    try:
+        real = Path(os.path.realpath(destination))
+        for source in sources:
+            origin = Path(os.path.realpath(source))
+            if real == origin or real in origin.parents:
+                raise error(f"{destination}: is, or holds, what is read ({source}); give another name")
+        if not destination.parent.is_dir():
+            raise error(f"{destination}: its parent folder does not exist; create {destination.parent} first")
+        if not destination.is_symlink() and not destination.exists():
+            return
         if not force:
             raise error(f"{destination}: already exists; give another name, or --force to replace it")
         if not destination.is_dir() or destination.is_symlink():
             raise error(f"{destination}: exists and is not a folder; remove it or give another name")
+        names = sorted(path.name for path in destination.iterdir())
+    except OSError as problem:
+        raise ResourceError(f"{destination}: cannot be written ({problem.strerror}); choose another place") from None
+    foreign = [name for name in names if not _OWN_FILES.fullmatch(name)]
+    if foreign or (names and not _MARKS & set(names)):
+        raise error(
+            f"{destination}: --force replaces a bundle or a checkpoint, and this folder holds "
+            f"{', '.join((foreign or names)[:5])}; give another name"
+        )
+
+
+def check_file(
+    path: Path, *, force: bool, sources: Iterable[str | os.PathLike[str]] = (), error: type[EdgeQAError] = InputError
+) -> None:
+    """Raise `error` if a file to be written is there and `force` does not allow to replace it, or is read, too."""
+    real = os.path.realpath(path)
+    if any(real == os.path.realpath(source) for source in sources):
+        raise error(f"{path}: is what is read; give another name")
+    if path.exists() and not force:
+        raise error(f"{path}: already exists; give another name, or --force to replace it")
+    if path.is_dir():
+        raise error(f"{path}: is a folder; give the name of a file")
 
 
 @contextlib.contextmanager
@@ -43,7 +90,7 @@ def new_folder(destination: Path, *, force: bool = False, error: type[EdgeQAErro
             raise ResourceError(
                 f"{destination}: the disk is full ({free // 2**20} MiB free); nothing was written; free some space"
             ) from None
-        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
             raise ResourceError(f"{destination}: cannot write ({problem.strerror}); choose another place") from None
         raise
     finally:

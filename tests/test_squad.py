@@ -154,7 +154,7 @@ def paragraph(**changes) -> dict:
         ('{\n "version": "1.1",\n "data": [}\n', "line 3, column 11: not JSON"),
         ('{"question": "Who?", "context": "A"}\n\n{"question"\n', "line 3, column 12: not JSON"),
         ('{"question": "Who?", "context": "A"}\n' + "[" * 99_999, "line 2, column 1: not JSON"),
-        ("9" * 9_999, "line 1, column 1: not JSON"),   # Python's limit on digits
+        ("9" * 9_999, "line 1, column 1: not JSON"),  # Python's limit on digits
         ("[1, 2]", "line 1: got a list, wanted an object with 'question'"),
         ({"version": "1.1"}, "line 1: no 'question', wanted text"),
         ('{"question": "Who?"}', "line 1: no 'context', wanted text"),
@@ -162,8 +162,10 @@ def paragraph(**changes) -> dict:
         ('{"question": "Who?", "context": "", "id": 7}', "line 1: 'id' is a number, wanted text"),
         ('{"question": "", "context": "", "answers": "Ada"}', "line 1: 'answers' is text, wanted a list"),
         ('{"question": "", "context": "", "answers": [1]}', r"line 1: answers\[0\]: got a number, wanted an object"),
-        ('{"question": "", "context": "", "id": "2"}\n{"question": "", "context": ""}',
-         "line 2: id '2' already stands at line 1"),
+        (
+            '{"question": "", "context": "", "id": "2"}\n{"question": "", "context": ""}',
+            "line 2: id '2' already stands at line 1",
+        ),
         ({"data": {}}, "data.json: 'data' is an object, wanted a list"),
         ({"data": [7]}, r"data\[0\]: got a number, wanted an object with 'paragraphs'"),
         ({"data": [{}]}, r"data\[0\]: no 'paragraphs', wanted a list"),
@@ -176,8 +178,10 @@ def paragraph(**changes) -> dict:
         (paragraph(qas=[question(1)]), r"qas\[0\]: 'id' is a number, wanted text"),
         (paragraph(qas=[question(is_impossible="no")]), "'is_impossible' is text, wanted true or false"),
         (paragraph(qas=[question(answers=["Ada", {}])]), r"qas\[0\]: answers\[1\]: no 'text', wanted text"),
-        (paragraph(qas=[question("x"), question("x")]),
-         r"qas\[1\]: id 'x' already stands at data\[0\].paragraphs\[0\].qas\[0\]"),
+        (
+            paragraph(qas=[question("x"), question("x")]),
+            r"qas\[1\]: id 'x' already stands at data\[0\].paragraphs\[0\].qas\[0\]",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 120 else "content",
 )
@@ -204,10 +208,10 @@ def test_unreadable_path_is_refused(tmp_path, name, message):
         ("The  Cat,\tsat.\n", "cat sat"),
         ("an A the", ""),
         ("theatre another", "theatre another"),
-        ("a-b", "ab"),   # punctuation goes before articles, and joins what it parted
-        ("“a” x", "“ ” x"),   # an article leaves a space
+        ("a-b", "ab"),  # punctuation goes before articles, and joins what it parted
+        ("“a” x", "“ ” x"),  # an article leaves a space
         ("U.S. $3,000.50", "us 300050"),
-        ("“It’s” 1990–99", "“it’s” 1990–99"),   # other punctuation stays
+        ("“It’s” 1990–99", "“it’s” 1990–99"),  # other punctuation stays
         ("STRAẞE ÅNGSTRÖM", "straße ångström"),
         ("x\u00a0y\u3000z", "x y z"),
         ("", ""),
@@ -226,9 +230,9 @@ def test_exact_match_is_equality_once_normalised():
     ("prediction", "gold", "expected"),
     [
         ("Denver Broncos", "the Denver Broncos!", 1.0),
-        ("Denver", "Denver Broncos", 2 / 3),   # precision 1, recall 1/2
-        ("x x y", "x z", 0.4),   # one x is common: precision 1/3, recall 1/2
-        ("x x", "x x x", 0.8),   # two are: precision 1, recall 2/3
+        ("Denver", "Denver Broncos", 2 / 3),  # precision 1, recall 1/2
+        ("x x y", "x z", 0.4),  # one x is common: precision 1/3, recall 1/2
+        ("x x", "x x x", 0.8),  # two are: precision 1, recall 2/3
         ("Denver", "Carolina", 0.0),
         ("", "Denver", 0.0),
         ("the", "Denver", 0.0),
@@ -321,7 +325,7 @@ def test_what_has_no_score_is_refused(data, version, message):
 
 # The threshold: a and b have answers (b half right), n and m have none.
 THRESHOLD_DATA = examples(a=["Ada"], b=["Ada Lovelace King"], n=[], m=[])
-THRESHOLD_PREDICTIONS = {"a": "Ada", "b": "Ada", "n": "Ada", "m": ""}   # F1 of b: 2 * 1 * 1/3 / (4/3) = 1/2
+THRESHOLD_PREDICTIONS = {"a": "Ada", "b": "Ada", "n": "Ada", "m": ""}  # F1 of b: 2 * 1 * 1/3 / (4/3) = 1/2
 
 
 @pytest.mark.parametrize(
@@ -396,7 +400,7 @@ def test_whole_set_scores_as_the_v2_reference_scores_it(run):
     predictions = {key: BY_ID[key]["prediction"] for key in run["ids"]}
     ours = score(data, predictions, version="v2.0")
     found = {"exact": ours.exact_match, "f1": ours.f1, "total": ours.questions}
-    if ours.has_answer_questions:   # the reference leaves an empty group out
+    if ours.has_answer_questions:  # the reference leaves an empty group out
         found["HasAns_exact"], found["HasAns_f1"] = ours.has_answer_exact_match, ours.has_answer_f1
         found["HasAns_total"] = ours.has_answer_questions
     if ours.no_answer_questions:

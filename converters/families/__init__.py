@@ -28,7 +28,7 @@ def read_encoder(checkpoint: Checkpoint) -> Encoder:
     Mask scores that a pruning left behind are applied as the checkpoint's sparse_args.json says.
     """
     kind = checkpoint.config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise CheckpointError(
             f"{checkpoint.path}/config.json: model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} "
             "are; export it through transformers with --torch"

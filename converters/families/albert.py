@@ -62,10 +62,17 @@ def read(checkpoint: Checkpoint) -> Encoder:
     return Encoder("albert", embeddings, layers, activation, head)
 
 
+# Shared layers cost nothing to name, so the weights do not say how many times they are applied.
+_MOST_TURNS = 1000
+
+
 def _layers(reader: TensorReader, name: str, hidden: int, epsilon: float | None) -> tuple[Layer, ...]:
     """Read each group once, and return the layers in the order in which they act."""
     turns, groups = reader.integer("num_hidden_layers"), reader.integer("num_hidden_groups", 1)
     inner, heads = reader.integer("inner_group_num", 1), reader.integer("num_attention_heads")
+    if turns > _MOST_TURNS:
+        reader.problems.append(f"config num_hidden_layers: got {turns}, wanted at most {_MOST_TURNS}")
+        turns = groups = 1
     if groups > turns:
         reader.problems.append(f"config num_hidden_groups: got {groups}, wanted at most num_hidden_layers ({turns})")
     shared = [

@@ -1,12 +1,14 @@
 """The layout that most families share: the same embeddings and layers, under other names."""
 
 import logging
+import re
 from dataclasses import dataclass
 
 from converters.checkpoint import Checkpoint
 from converters.encoder import Attention, Embeddings, FeedForward, Layer, Linear
 from converters.families.reading import TensorReader
 from converters.graph import attention_scale
+from edge_qa.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
 
@@ -102,8 +104,21 @@ def read_layers(
     epsilon: float | None,
 ) -> tuple[Layer, ...]:
     """Read name.0, name.1 and so on. heads: of an unpruned layer; only the size of one is taken from it."""
+    if hidden % heads:
+        reader.problems.append(f"config: hidden size {hidden} is no multiple of the {heads} attention heads")
     head_size = max(1, hidden // heads)
-    return tuple(read_layer(reader, f"{name}.{index}", names, hidden, head_size, epsilon) for index in range(layers))
+    return tuple(
+        read_layer(reader, layer, names, hidden, head_size, epsilon) for layer in checked_layers(reader, name, layers)
+    )
+
+
+def checked_layers(reader: TensorReader, name: str, layers: int) -> list[str]:
+    """The names of the layers name.0, name.1 ... that the weights hold, which should be as many as config.json says."""
+    numbers = {key[len(name) + 1 :].split(".")[0] for key in reader.tensors if key.startswith(f"{name}.")}
+    held = next(count for count in range(len(numbers) + 1) if str(count) not in numbers)
+    if held != layers:
+        reader.problems.append(f"config: {layers} layers, but the weights hold {held} ({name}.0 and so on)")
+    return [f"{name}.{index}" for index in range(held)]
 
 
 def read_layer(
@@ -142,5 +157,12 @@ def finish(reader: TensorReader, family: str, ignored: tuple[str, ...], prefix: 
     ignored: beginnings of names that are known to play no part, with and without the prefix.
     """
     unknown = reader.finish(ignored=(*ignored, *(f"{prefix}{name}" for name in ignored)))
+    inside = [name for name in unknown if re.search(r"\blayer\.\d+\.", name)]
+    if inside:
+        # Something in a layer that is not computed makes every answer wrong.
+        raise CheckpointError(
+            f"{reader.path}: layers hold tensors that {family} does not have: {', '.join(inside[:10])}; "
+            "wanted an ordinary checkpoint of this family"
+        )
     if unknown:
         _logger.warning("%s: tensors that %s does not have were left out: %s", reader.path, family, ", ".join(unknown))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from converters.checkpoint import Checkpoint
 from converters.encoder import Attention, AttentionInput, Bottleneck, Embeddings, Encoder, FeedForward, Layer
-from converters.families.layout import finish, prefix_of, rows_of
+from converters.families.layout import checked_layers, finish, prefix_of, rows_of
 from converters.families.reading import TensorReader
 from converters.graph import attention_scale
 
@@ -45,10 +45,8 @@ def read(checkpoint: Checkpoint) -> Encoder:
     prefix = prefix_of(checkpoint, "mobilebert.")
     shape = _shape(reader)
     embeddings = _embeddings(reader, f"{prefix}embeddings", shape)
-    layers = tuple(
-        _layer(reader, f"{prefix}encoder.layer.{index}", shape)
-        for index in range(reader.integer("num_hidden_layers", 24))
-    )
+    names = checked_layers(reader, f"{prefix}encoder.layer", reader.integer("num_hidden_layers", 24))
+    layers = tuple(_layer(reader, name, shape) for name in names)
     head = reader.linear("qa_outputs", 2, shape.hidden)
     activation = reader.activation("hidden_act", "relu")
     finish(reader, "MobileBERT", _IGNORED, prefix)

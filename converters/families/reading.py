@@ -53,7 +53,7 @@ class TensorReader:
     def activation(self, key: str, default: str = "gelu") -> Activation:
         """The activation function that config.json names."""
         name = self.config.get(key, default)
-        if name not in _ACTIVATIONS:
+        if not isinstance(name, str) or name not in _ACTIVATIONS:
             self.problems.append(f"config {key}: got {name!r}, wanted one of {', '.join(_ACTIVATIONS)}")
             return "gelu"
         return _ACTIVATIONS[name]

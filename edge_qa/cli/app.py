@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,8 +55,9 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
     "import": Entry("converters.import_cli", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
-    "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle holds."),
+    "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "quantize": Entry("calibration.cli", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "sparsify": Entry("calibration.sparsify_cli", "Prune a checkpoint in one shot: weights, heads or neurons."),
 }
 
 
@@ -92,6 +94,9 @@ def cli(debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     debug = "--debug" in sys.argv
+    # What ends a service or a terminal cleans up as Ctrl-C does.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     try:
         if _COMPLETE in os.environ:
             from click.shell_completion import shell_complete
@@ -129,7 +134,8 @@ def main() -> NoReturn:
 
 
 def _fail(error: EdgeQAError, code: int) -> NoReturn:
-    click.echo(f"error: {error}", err=True)
+    line = " ".join(f"error: {error}".split("\n")).encode("utf-8", "backslashreplace").decode()
+    click.echo(line, err=True)
     _report(type(error).__name__, str(error))
     sys.exit(code)
 
@@ -137,9 +143,11 @@ def _fail(error: EdgeQAError, code: int) -> NoReturn:
 def _report(kind: str, message: str) -> None:
     """With --json a program reads stdout: it finds the error there, as JSON."""
     if "--json" in sys.argv:
-        click.echo(json.dumps({"error": {"kind": kind, "message": message}}, ensure_ascii=False))
+        echo_json({"error": {"kind": kind, "message": message}})
 
 
 def echo_json(value: Any) -> None:
     """Print one result as JSON on stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    # A file name that is not UTF-8 holds lone surrogates; as escapes they are JSON.
+    text = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    click.echo(text.decode())

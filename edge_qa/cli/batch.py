@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from edge_qa.answerer import QuestionAnswerer
+from edge_qa.atomic import check_file
 from edge_qa.bulk import select_many
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
@@ -23,6 +23,7 @@ from edge_qa.errors import InputError, ResourceError
 @click.argument("source", default="-", metavar="[FILE|-]")
 @click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
 @click.option("--resume", is_flag=True, help="With --output: go on where an interrupted run stopped.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
 @click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
 @click.option(
@@ -34,6 +35,7 @@ def batch(
     source: str,
     output: Path | None,
     resume: bool,
+    force: bool,
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
@@ -47,15 +49,24 @@ def batch(
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
+    if output is not None:
+        check_file(output, force=force or resume, sources=[] if source == "-" else [source])
     answerer = QuestionAnswerer.load(bundle, threads=threads)
     longest = max_answer_len or answerer.defaults.max_answer_len
-    done = _whole_lines(output) if resume and output is not None else 0
-    total, failed = _count(source), 0
+    finished = _finished_ids(output) if resume and output is not None else []
+    done, total, failed = len(finished), _count(source), 0
     show = progress_bar("batch")
     # Rows that were read and not yet answered; the answers come in the same order.
     waiting: deque[_Row] = deque()
     with _open(source, output, append=done > 0) as (lines, sink):
-        pairs = _remember(islice(_rows(lines), done, None), waiting)
+        rows = _rows(lines)
+        for number, (identity, row) in enumerate(zip(finished, rows, strict=False), 1):
+            if identity != row.id:
+                raise InputError(
+                    f"{output}: line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}; "
+                    "resume with the input of the run that was interrupted"
+                )
+        pairs = _remember(rows, waiting)
         for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
             row = waiting.popleft()
             if outcome.selection is None:
@@ -102,10 +113,20 @@ def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
             continue
         wrong = [key for key in ("question", "context") if not isinstance(value.get(key), str)]
         identity = value.get("id", number)
+        if not _is_id(identity):
+            yield _Row(number, error=f"line {number}: id is neither text nor a whole number")
+            continue
         if wrong:
             yield _Row(identity, error=f"line {number}: {' and '.join(wrong)} missing or no text")
         else:
             yield _Row(identity, value["question"], value["context"])
+
+
+def _is_id(value: Any) -> bool:
+    """True for what can be written back: a whole number, or text that is valid Unicode."""
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @contextmanager
@@ -127,17 +148,30 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         yield lines, sink
 
 
-def _whole_lines(output: Path) -> int:
-    """How many lines an interrupted run finished; half a line at the end is cut off."""
+def _finished_ids(output: Path) -> list[Any]:
+    """The ids of the lines that an interrupted run finished; half a line at its end is cut off.
+
+    Raises InputError for a file that is no output of this command, which is left as it is.
+    """
     if not output.exists():
-        return 0
-    count = end = 0
+        return []
+    ids, end = [], 0
     with output.open("rb+") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                count, end = count + 1, end + len(line)
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
+                break
+            try:
+                value = json.loads(line)
+                ids.append(value["id"])
+                if not {"answers", "error"} & value.keys():
+                    raise KeyError("answers")
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                raise InputError(
+                    f"{output}: line {number} is no answer of edge-qa batch; give another --output"
+                ) from None
+            end += len(line)
         file.truncate(end)
-    return count
+    return ids
 
 
 def _count(source: str) -> int | None:

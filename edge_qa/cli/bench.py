@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from edge_qa.atomic import write_file
+from edge_qa.atomic import check_file, write_file
 from edge_qa.bench import bench as run_bench
 from edge_qa.bench_page import bench_page
 from edge_qa.bench_report import BenchReport, BundleBench, Timing, describe_machine, warning
@@ -42,6 +42,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which texts are made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with tables and a plot.")
+@click.option("--force", is_flag=True, help="Replace the page if it exists.")
 def bench(
     bundles: tuple[Path, ...],
     lengths: tuple[int, ...] | None,
@@ -53,11 +54,14 @@ def bench(
     seed: int,
     as_json: bool,
     html: Path | None,
+    force: bool,
 ) -> None:
     """Time each BUNDLE on this machine: cold start, latency by length, questions per second, memory.
 
     Several bundles take turns, so that their times compare.
     """
+    if html is not None:
+        check_file(html, force=force, sources=[] if data is None else [data])
     report = run_bench(
         bundles,
         lengths=lengths,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.atomic import write_file
+from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.progress import progress_bar
 from edge_qa.dataset import read_dataset
@@ -27,6 +27,7 @@ from edge_qa.evaluation import evaluate as run_evaluation
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
+@click.option("--force", is_flag=True, help="Replace the file of predictions if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def evaluate(
     bundles: tuple[Path, ...],
@@ -35,12 +36,15 @@ def evaluate(
     no_answer_threshold: float | None,
     threads: int | None,
     predictions: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Score each BUNDLE with the official SQuAD metric, one question at a time.
 
     Several bundles take turns on every question, so that their times compare.
     """
+    if predictions is not None:
+        check_file(predictions, force=force, sources=[data])
     dataset = read_dataset(data)
     answerers = [(str(path), QuestionAnswerer.load(path, threads=threads)) for path in bundles]
     results = run_evaluation(

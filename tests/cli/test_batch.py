@@ -69,6 +69,35 @@ def test_resume_goes_on_where_it_stopped(int8_bundle, source, tmp_path):
     assert run(int8_bundle, source, "--output", tmp_path / "new.jsonl", "--resume").returncode == 0
 
 
+@pytest.mark.parametrize("content", ["my notes", "my notes\n", '{"id": "z", "answers": []}\n', '{"question": "?"}\n'])
+def test_resume_leaves_a_foreign_file_alone(int8_bundle, source, tmp_path, content):
+    (tmp_path / "mine.txt").write_text(content)
+    done = run(int8_bundle, source, "--output", tmp_path / "mine.txt", "--resume")
+    assert done.returncode == 4
+    assert (tmp_path / "mine.txt").read_text() == content
+
+
+def test_an_existing_output_is_kept(int8_bundle, source, tmp_path):
+    before = source.read_text()
+    for more in ([], ["--force"], ["--resume"]):
+        done = run(int8_bundle, source, "--output", source, *more)
+        assert (done.returncode, source.read_text()) == (4, before)
+    (tmp_path / "old.jsonl").write_text("old")
+    assert run(int8_bundle, source, "--output", tmp_path / "old.jsonl").returncode == 4
+    assert (tmp_path / "old.jsonl").read_text() == "old"
+    assert run(int8_bundle, source, "--output", tmp_path / "old.jsonl", "--force").returncode == 0
+
+
+@pytest.mark.parametrize("identity", ["NaN", '"\\ud800"', "[1]", "true", "null"])
+def test_an_id_that_cannot_be_written_back(int8_bundle, source, identity):
+    line = f'{{"id": {identity}, "question": "Who wrote it?", "context": "Ada wrote it."}}'
+    done = run(int8_bundle, "-", text=line + "\n" + source.read_text())
+    assert done.returncode == 4
+    found = lines(done.stdout)
+    assert "id is neither text nor a whole number" in found[0]["error"]
+    assert [row["id"] for row in found[1:]] == ["a", 3, 7]
+
+
 def test_resume_needs_an_output(command, int8_bundle):
     assert command("batch", int8_bundle, "-", "--resume").code == 2
 

@@ -113,7 +113,12 @@ def test_a_damaged_checkpoint_file(command, out, tmp_path, name):
         ({"hidden_act": "tanh"}, "config hidden_act: got 'tanh'"),
         ({"hidden_size": "many"}, "config hidden_size: got 'many'"),
         ({"position_embedding_type": "relative_key"}, "config position_embedding_type"),
-        ({"num_hidden_layers": 3}, "bert.encoder.layer.2.attention.self.query.weight: missing"),
+        ({"num_hidden_layers": 3}, "config: 3 layers, but the weights hold 2"),
+        ({"num_hidden_layers": 1}, "config: 1 layers, but the weights hold 2"),
+        ({"num_hidden_layers": 10**30}, "but the weights hold 2"),
+        ({"num_attention_heads": 7}, "hidden size 32 is no multiple of the 7 attention heads"),
+        ({"hidden_act": ["gelu"]}, "config hidden_act: got ['gelu']"),
+        ({"model_type": {}}, "model_type {} is not supported"),
         ({"num_attention_heads": 0}, "config num_attention_heads: got 0"),
     ],
 )
@@ -144,12 +149,54 @@ def test_a_shard_outside_the_folder(command, out, tmp_path):
 
 def test_an_existing_destination_is_kept(command, tmp_path):
     folder = write_checkpoint(tmp_path / "c")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("keep")
+    assert command("convert", folder, tmp_path / "out").code == 0
+    before = (tmp_path / "out" / "bundle.json").stat().st_mtime_ns
     check(command("convert", folder, tmp_path / "out"), BUNDLE, "already exists", "--force")
-    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+    assert (tmp_path / "out" / "bundle.json").stat().st_mtime_ns == before
     assert command("convert", folder, tmp_path / "out", "--force").code == 0
-    assert not (tmp_path / "out" / "mine.txt").exists()
+    assert (tmp_path / "out" / "bundle.json").stat().st_mtime_ns != before
+
+
+def test_force_replaces_nothing_but_a_bundle_or_a_checkpoint(command, tmp_path):
+    folder = write_checkpoint(tmp_path / "c")
+    for kind in ("files", "folders"):
+        mine = tmp_path / kind
+        mine.mkdir()
+        if kind == "files":
+            (mine / "bundle.json").write_text("{}")
+            (mine / "thesis.txt").write_text("keep")
+        else:
+            (mine / "sub").mkdir()
+        check(command("convert", folder, mine, "--force"), BUNDLE, "--force replaces a bundle or a checkpoint")
+    assert (tmp_path / "files" / "thesis.txt").read_text() == "keep"
+    assert (tmp_path / "folders" / "sub").is_dir()
+    (tmp_path / "empty").mkdir()
+    assert command("convert", folder, tmp_path / "empty", "--force").code == 0
+
+
+def test_no_destination_is_at_the_cost_of_its_source(command, tmp_path):
+    folder = write_checkpoint(tmp_path / "box" / "c")
+    (tmp_path / "link").symlink_to(folder)
+    for source, destination in ((folder, folder), (folder, tmp_path / "box"), (tmp_path / "link", folder)):
+        check(command("convert", source, destination, "--force"), BUNDLE, "is, or holds, what is read")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+
+
+def test_a_bundle_is_not_quantized_onto_itself(command, fp16_bundle, questions, tmp_path):
+    copy = shutil.copytree(fp16_bundle, tmp_path / "copy")
+    check(command("quantize", copy, copy, "--calibration", questions, "--force"), BUNDLE, "is, or holds, what is read")
+    assert (copy / "bundle.json").read_bytes() == (fp16_bundle / "bundle.json").read_bytes()
+
+
+def test_a_name_that_is_too_long(command, tmp_path):
+    folder = write_checkpoint(tmp_path / "c")
+    assert command("convert", folder, tmp_path / ("x" * 250)).code == RESOURCES
+    assert command("convert", folder, tmp_path / ("x" * 300)).code == RESOURCES
 
 
 def test_a_destination_without_a_parent(command, tmp_path):
@@ -183,13 +230,14 @@ def test_a_full_disk_leaves_nothing(out, tmp_path, limit):
     assert nothing_left(out)
 
 
-def test_an_interrupt_leaves_nothing(out, checkpoint):
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing(out, checkpoint, ending):
     process = subprocess.Popen(
         [sys.executable, "-m", "edge_qa", "convert", str(checkpoint), str(out)], stderr=subprocess.PIPE, text=True
     )
     while nothing_left(out) and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, err = process.communicate()
     assert process.returncode == 130
     assert err.strip() == "interrupted; nothing was left half-written"
@@ -277,6 +325,18 @@ def test_an_evaluation_question_that_cannot_be_asked(command, int8_bundle, tmp_p
     check(command("evaluate", int8_bundle, "--data", tmp_path / "data.jsonl"), INPUT, "question is empty")
 
 
+def test_predictions_replace_nothing_unasked(command, int8_bundle, questions, tmp_path):
+    data = shutil.copy(questions, tmp_path / "data.json")
+    before = Path(data).read_bytes()
+    for force in ([], ["--force"]):
+        result = command("evaluate", int8_bundle, "--data", data, "--limit", 1, "--predictions", data, *force)
+        check(result, INPUT, "is what is read")
+    (tmp_path / "old.json").write_text("keep")
+    result = command("evaluate", int8_bundle, "--data", data, "--limit", 1, "--predictions", tmp_path / "old.json")
+    check(result, INPUT, "already exists", "--force")
+    assert Path(data).read_bytes() == before
+
+
 def test_predictions_that_cannot_be_written(command, int8_bundle, questions, tmp_path):
     result = command(
         "evaluate", int8_bundle, "--data", questions, "--limit", 1, "--predictions", tmp_path / "no" / "p.json"
@@ -314,7 +374,20 @@ def test_a_missing_extra_names_the_install_command(fp16_bundle, questions, tmp_p
     assert done.stderr.strip() == ("error: nncf is not installed, and this needs it: pip install 'edge-qa[calibrate]'")
 
 
+def test_something_in_a_layer_that_is_not_computed(command, out, tmp_path):
+    tensors = bert_tensors()
+    tensors["bert.encoder.layer.0.attention.self.distance_embedding.weight"] = np.ones((63, 8), np.float32)
+    folder = write_checkpoint(tmp_path / "c", tensors=tensors)
+    check(command("convert", folder, out), BUNDLE, "distance_embedding", "layers hold tensors that BERT does not have")
+
+
 # JSON
+
+
+def test_a_path_that_is_not_utf8_is_json_all_the_same(command):
+    result = command("inspect", b"no\xff".decode("utf-8", "surrogateescape"), "--json")
+    assert result.json["error"]["kind"] == "BundleError"
+    result.out.encode()
 
 
 def test_errors_are_json_when_results_are(command, tmp_path):

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
+from edge_qa.errors import CheckpointError
 from tests.checkpoints import bert_tensors, write_checkpoint
 
 
@@ -82,3 +83,43 @@ def test_the_card_and_the_licence_travel_with_the_bundle(tmp_path):
     assert "# A model" in card
     assert "Permission is hereby granted" in card
     assert made.manifest.model.licence == "mit"
+
+
+@pytest.mark.parametrize(
+    ("front", "licence"),
+    [
+        ("license: apache-2.0", "apache-2.0"),
+        ("license: 'mit'  # as ever", "mit"),
+        ("license:\nlanguage: en", None),
+        ("license:\n- mit\n- apache-2.0", "mit"),
+        ("license: [mit, apache-2.0]", "mit"),
+        ("license: >\n  long words", None),
+        ("language: en", None),
+    ],
+)
+def test_the_licence_of_a_card(front, licence):
+    from converters.convert import licence_of
+
+    assert licence_of(f"---\n{front}\n---\n# Card\n") == licence
+    assert licence_of(f"\ufeff---\n{front}\n---\n") == licence
+
+
+def test_multiply_adds_are_those_of_384_tokens_whatever_the_model_takes(tmp_path):
+    model = convert(write_checkpoint(tmp_path / "c"), tmp_path / "b").manifest.model
+    assert model.longest_input == 64
+    layer = 4 * 32 * 32 + 2 * 32 * 48
+    assert model.multiply_adds_384 == 384 * (2 * layer + 2 * 32) + 2 * 2 * 384 * 384 * 32
+
+
+def test_an_unreadable_file_is_about_permissions(tmp_path, monkeypatch):
+    folder = write_checkpoint(tmp_path / "c")
+    opened = type(folder).open
+
+    def refuse(path, *arguments, **named):
+        if path.name == "model.safetensors":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(type(folder), "open", refuse)
+    with pytest.raises(CheckpointError, match="Permission denied"):
+        read_checkpoint(folder)

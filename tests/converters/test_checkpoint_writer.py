@@ -195,8 +195,12 @@ def test_an_existing_folder_is_kept(tmp_path):
     (tmp_path / "written" / "mine").write_text("")
     with pytest.raises(CheckpointError, match="already exists"):
         write_checkpoint(encoder, tmp_path / "written", source=source)
+    with pytest.raises(CheckpointError, match="this folder holds mine"):
+        write_checkpoint(encoder, tmp_path / "written", source=source, force=True)
     assert [path.name for path in (tmp_path / "written").iterdir()] == ["mine"]
-    write_checkpoint(encoder, tmp_path / "written", source=source, force=True)
+    (tmp_path / "written" / "mine").unlink()
+    for _ in range(2):  # onto an empty folder, then onto a checkpoint
+        write_checkpoint(encoder, tmp_path / "written", source=source, force=True)
     assert_same(read_encoder(read_checkpoint(tmp_path / "written")), encoder)
 
 

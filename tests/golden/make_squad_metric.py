@@ -70,7 +70,7 @@ CASES: list[tuple[str, list[str]]] = [
     ("t.h.e", ["x"]),
     ("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", ["", "!"]),
     # other punctuation and symbols stay
-    ("“quoted”", ["quoted", "\"quoted\""]),
+    ("“quoted”", ["quoted", '"quoted"']),
     ("“quoted”", ["“quoted”"]),
     ("1990–1999", ["1990-1999", "1990–1999"]),
     ("it’s", ["it's", "its"]),
@@ -187,13 +187,13 @@ def main() -> None:
             run_v11(v11, rows, missing=[]),
             run_v11(v11, rows, missing=[row["id"] for row in answerable[::3]]),
             run_v2(rows),
-            run_v2(rows[::-1]),   # another order of summation
+            run_v2(rows[::-1]),  # another order of summation
             run_v2(answerable),
             run_v2(unanswerable),
             run_v2(hard),
             run_v2(hard, digits=1),
-            run_v2(hard[::-1], digits=1),   # ties, met in another order, end elsewhere
-            run_v2(hard, shift=-0.5),   # differences of logits may be negative
+            run_v2(hard[::-1], digits=1),  # ties, met in another order, end elsewhere
+            run_v2(hard, shift=-0.5),  # differences of logits may be negative
             # Answering pays nothing: every threshold is worse than 0.
             run_v2([row for row in rows if not row["v2.0"]["f1"]]),
         ],

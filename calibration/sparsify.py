@@ -1,0 +1,225 @@
+"""Checkpoint -> sparse checkpoint: the least important weights, heads or neurons go, in one shot.
+
+    unstructured, 1x4, 32x32    a share of the weights of every encoder Linear becomes zero
+    heads, ffn                  a share of all heads, or of all neurons, is cut out of the model
+
+Embeddings and the two rows of qa_outputs stay as they are. Nothing is trained afterwards.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.block_pruning import block_mask, blocks_to_prune, whole_blocks
+from calibration.input_norms import input_norms
+from calibration.samples import draw_samples
+from calibration.sparsification import (
+    BLOCKS,
+    PATTERNS,
+    CalibrationRecord,
+    Pattern,
+    Sparsification,
+    TensorSparsity,
+    describe_pruning,
+)
+from calibration.structure_pruning import Norms, prune_heads, prune_neurons
+from converters.checkpoint import Checkpoint, read_checkpoint
+from converters.checkpoint_formats import CHECKPOINT_FORMATS
+from converters.checkpoint_writer import write_checkpoint
+from converters.compaction import report_compaction
+from converters.convert import convert
+from converters.encoder import Array, Encoder, map_arrays
+from converters.families import read_encoder
+from converters.matrices import layer_matrices
+from converters.patterns import Mask, is_nonzero
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.atomic import check_destination
+from edge_qa.bundle import Bundle
+from edge_qa.dataset import Dataset, read_dataset
+from edge_qa.errors import CheckpointError, InputError
+
+Progress = Callable[[int, int], None]
+Weights = dict[str, Array]
+
+
+def sparsify(
+    checkpoint: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    pattern: Pattern,
+    ratio: float,
+    calibration: str | os.PathLike[str] | None = None,
+    samples: int = 128,
+    seed: int = 0,
+    least_heads: int = 1,
+    force: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Sparsification:
+    """Write a checkpoint without its least important weights, heads or neurons; the source is left alone.
+
+    pattern: "1x4" blocks are aligned groups of 4 outputs x 1 input. Blocks, and the weights of
+    "unstructured", are chosen in each matrix for itself, heads and neurons over the whole model.
+    ratio: the share that goes, between 0 and 1, exact to one block, head or neuron.
+    calibration: questions with contexts; importance is then |w| * ||x||, where x is what a weight
+    meets on `samples` windows of them, drawn with `seed` (Sun et al. 2023, arXiv 2306.11695).
+    Without it importance is |w|, and "unstructured" is left to NNCF, which needs the torch extra
+    and removes with the last weight all others that are exactly as large.
+    least_heads: each layer keeps this many, its best.
+    progress: called with (done, samples) while the norms of the inputs are measured.
+    Raises InputError for options that do not fit the model, CheckpointError for a checkpoint that
+    cannot be read, pruned or written back.
+    """
+    target = Path(os.path.abspath(destination))
+    check_destination(target, force=force, error=CheckpointError)
+    if pattern not in PATTERNS:
+        raise InputError(f"pattern: got {pattern!r}, wanted one of {', '.join(PATTERNS)}")
+    if not 0 < ratio < 1:
+        raise InputError(f"ratio: got {ratio:g}, wanted a share between 0 and 1, such as 0.8")
+    data = None if calibration is None else read_dataset(calibration)
+    source = read_checkpoint(checkpoint)
+    encoder = read_encoder(source)
+    if encoder.family not in CHECKPOINT_FORMATS:
+        raise CheckpointError(
+            f"{source.path}: a checkpoint of family {encoder.family!r} can be read, but not written back; supported "
+            f"are {', '.join(CHECKPOINT_FORMATS)}"
+        )
+    weights = _encoder_weights(encoder)
+    if pattern in BLOCKS:
+        _check_blocks(source, weights, pattern, ratio)
+    record, norms = (None, {}) if data is None else _measure(source, data, samples, seed, progress)
+    if pattern == "heads":
+        pruned = _without_heads(source, encoder, ratio, norms, least_heads)
+    elif pattern == "ffn":
+        small, masks = prune_neurons(encoder, ratio, norms)
+        pruned = _Pruned(small, _share_removed(masks))
+    else:
+        pruned = _without_weights(source, encoder, weights, pattern, ratio, norms)
+    if not pruned.ratio:
+        raise InputError(f"ratio {ratio:g}: too small to remove anything of this model; raise it")
+    card = f"{source.card or f'# {target.name}'}\n\n{describe_pruning(pattern, pruned.ratio, record, source.sha256)}"
+    write_checkpoint(pruned.encoder, target, source=replace(source, card=card), dropped_heads=pruned.known, force=force)
+    return Sparsification(
+        path=target,
+        pattern=pattern,
+        ratio=pruned.ratio,
+        calibration=record,
+        tensors=tuple(_compare(weights, _encoder_weights(pruned.encoder), pattern)),
+        removed_heads=tuple(pruned.removed_heads.get(index, ()) for index in range(len(encoder.layers))),
+        structure=report_compaction(encoder, pruned.encoder),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pruned:
+    """What is left, and the share that went.
+
+    removed_heads: by layer, as a Sparsification has them. known: those layers of it whose numbers are original.
+    """
+
+    encoder: Encoder
+    ratio: float
+    removed_heads: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    known: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+def _encoder_weights(encoder: Encoder) -> Weights:
+    """Every matrix of the layers, empty ones too, by its name in the graph."""
+    return {
+        f"encoder.layer.{index}.{name}": weight
+        for index, layer in enumerate(encoder.layers)
+        for name, weight in layer_matrices(layer)
+    }
+
+
+def _check_blocks(source: Checkpoint, weights: Weights, pattern: Pattern, ratio: float) -> None:
+    """Raise if a matrix is too small for the pattern, or its whole blocks are too few for the ratio."""
+    block = BLOCKS[pattern]
+    for name, weight in weights.items():
+        rows, columns = weight.shape
+        whole = whole_blocks(weight.shape, block)
+        if weight.size and not whole:
+            raise CheckpointError(
+                f"{source.path}: {name} is {rows}x{columns}, where no {pattern} block fits; prune it in another pattern"
+            )
+        if blocks_to_prune(weight.shape, block, ratio) > whole:
+            raise InputError(
+                f"ratio {ratio:g}: {name} of {source.path} is {rows}x{columns}, of which whole {pattern} blocks are "
+                f"{whole * block[0] * block[1] / weight.size:.1%}; lower the ratio, or prune in another pattern"
+            )
+
+
+def _measure(
+    source: Checkpoint, data: Dataset, samples: int, seed: int, progress: Progress
+) -> tuple[CalibrationRecord, Norms]:
+    """Run the checkpoint, as a bundle, on windows of the data."""
+    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
+        bundle = Bundle.load(convert(source.path, Path(folder) / "bundle", compact=None).path)
+    inputs = draw_samples(QuestionAnswerer(bundle), data.examples, samples, seed=seed, where=data.name)
+    norms = input_norms(bundle, inputs, progress=progress)
+    return CalibrationRecord(data.name, data.sha256, len(inputs), seed), norms
+
+
+def _without_weights(
+    source: Checkpoint, encoder: Encoder, weights: Weights, pattern: Pattern, ratio: float, norms: Norms
+) -> _Pruned:
+    if pattern == "unstructured" and not norms:
+        # Imported here, because it brings torch.
+        from calibration.unstructured import magnitude_masks
+
+        masks = magnitude_masks(source, encoder.family, weights, ratio)
+    else:
+        masks = {
+            name: block_mask(weight, BLOCKS[pattern], ratio, norms.get(name))
+            for name, weight in weights.items()
+            if weight.size
+        }
+    by_array = {id(weights[name]): mask for name, mask in masks.items()}
+
+    def zeroed(array: Array) -> Array:
+        mask = by_array.get(id(array))
+        return array if mask is None else np.where(mask, array, array.dtype.type(0))
+
+    return _Pruned(map_arrays(encoder, zeroed), _share_removed(masks.values()))
+
+
+def _without_heads(source: Checkpoint, encoder: Encoder, ratio: float, norms: Norms, least: int) -> _Pruned:
+    small, masks = prune_heads(encoder, ratio, norms, least=least)
+    total = int(source.config[CHECKPOINT_FORMATS[encoder.family].heads])
+    gone = source.config.get("pruned_heads") or {}
+    removed, known = {}, {}
+    for index, stays in enumerate(masks):
+        places = np.flatnonzero(~stays).tolist()
+        numbers = [number for number in range(total) if number not in gone.get(str(index), ())]
+        if len(numbers) == len(stays):
+            known[index] = tuple(numbers[place] for place in places)
+        removed[index] = known.get(index, tuple(places))
+    return _Pruned(small, _share_removed(masks), removed, known)
+
+
+def _share_removed(masks: Iterable[Mask]) -> float:
+    gone = total = 0
+    for mask in masks:
+        gone += int(np.count_nonzero(~mask))
+        total += mask.size
+    return gone / total
+
+
+def _compare(before: Weights, after: Weights, pattern: Pattern) -> Iterator[TensorSparsity]:
+    block = BLOCKS.get(pattern, (1, 1))
+    for name, weight in before.items():
+        rows, columns = (size % step for size, step in zip(weight.shape, block, strict=True))
+        yield TensorSparsity(
+            name, _shape(weight), _shape(after[name]), _sparsity(weight), _sparsity(after[name]), (rows, columns)
+        )
+
+
+def _shape(weight: Array) -> tuple[int, int]:
+    return int(weight.shape[0]), int(weight.shape[1])
+
+
+def _sparsity(weight: Array) -> float:
+    return 1 - np.count_nonzero(is_nonzero(weight)) / weight.size if weight.size else 0.0
