@@ -89,7 +89,8 @@ class SpanSelector:
 
     def add(self, window: Window, start: Logits, end: Logits) -> None:
         """Take one window and its logits, (tokens,) each. Raises InferenceError if one is not finite."""
-        if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        # A sum is finite only if every term is (a few hundred float32 cannot overflow a float64).
+        if not math.isfinite(float(start.sum(dtype=np.float64) + end.sum(dtype=np.float64))):
             raise InferenceError("the model gave a logit that is not a finite number; check its weights and precision")
         null = float(start[0]), float(end[0])
         if sum(null) < sum(self._null):
@@ -166,9 +167,9 @@ def _scores(start: Logits, end: Logits, begins: Indices, ends: Indices, max_answ
     beyond = reach - 1
     padded = np.concatenate([np.where(ends < 0, -np.inf, end), np.full(beyond, -np.inf)]).astype(np.float32)
     scores: Logits = start[:, None] + sliding_window_view(padded, reach)
-    furthest = np.concatenate([ends, np.full(beyond, ends.max())])
     limit = CHARACTERS_PER_TOKEN * max_answer_len
-    if (furthest[beyond:] - begins > limit).any():
+    if int(ends.max()) - int(begins[0]) > limit:  # most windows hold fewer characters than that altogether
+        furthest = np.concatenate([ends, np.full(beyond, ends.max())])
         scores[sliding_window_view(furthest, reach) - begins[:, None] > limit] = -np.inf
     return scores
 
