@@ -1,8 +1,7 @@
 """Make INT8 weights safe on CPUs that add pairs of 8-bit products in 16 bits, at little cost in precision.
 
-Without VNNI, x86 multiplies unsigned 8-bit activations by signed 8-bit weights and adds neighbouring
-products in a signed 16-bit lane (VPMADDUBSW), which saturates: 255 * (|a| + |b|) must not exceed 32767,
-that is |a| + |b| <= 128 for every two weights that stand side by side along the summed axis. NNCF's
+Where products are added in 16 bits, |a| + |b| <= 128 must hold for every two neighbouring weights
+(converters/int8_pairs.py). NNCF's
 overflow fix halves the range of all weights for this (7 bits). But two large weights seldom meet: here
 each output channel takes the range, between 64 and 127, with the least squared error after its few pairs
 that would overflow have been moved to the nearest that do not. A range of 64 needs no moves, so no
@@ -15,10 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.int8_pairs import LARGEST_PAIR
 from edge_qa._openvino import ov
-
-# The largest sum of two neighbouring magnitudes: 255 * 128 = 32640 <= 32767 < 255 * 129.
-LARGEST_PAIR = 128
 
 
 def fit_pairs(weights: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -39,14 +36,6 @@ def fit_pairs(weights: NDArray[np.int8]) -> NDArray[np.int8]:
     fitted = np.sign(pairs) * (sizes - cut)
     result: NDArray[np.int8] = fitted.reshape(outputs, -1)[:, :inputs].astype(np.int8)
     return result
-
-
-def largest_pair(weights: NDArray[np.int8]) -> int:
-    """Return the largest |a| + |b| over neighbouring pairs along the inputs of (outputs, inputs) weights."""
-    outputs, inputs = weights.shape
-    padded = np.zeros((outputs, inputs + inputs % 2), np.int16)
-    padded[:, :inputs] = np.abs(weights.astype(np.int16))
-    return int(padded.reshape(outputs, -1, 2).sum(axis=2).max(initial=0))
 
 
 def fit_channels(

@@ -117,7 +117,7 @@ def quantize(
         before = after = None
         if test is not None:
             progress("evaluate")
-            named = replace(quantized, path=output)
+            named = replace(quantized, path=Path(destination))
             before, after = _compare(source, answerer, named, test, limit, evaluation_progress)
             manifest = draft.seal(**parts, scores=(after.record(),))
     return Quantization(output, manifest, len(inputs), before, after)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.constants import Weight, product_weights, stored_values, weight_behind
+from converters.int8_pairs import LARGEST_PAIR, largest_pair
 from edge_qa._openvino import ov
 from edge_qa.manifest import Precision, Target
 
 _ACTIVATIONS = ("Gelu", "Erf", "Tanh", "Relu", "Swish", "Sigmoid", "HSwish")
 # Only weights are stored in these, or their zero points.
 _PACKED = {ov.Type.i8, ov.Type.u8, ov.Type.i4, ov.Type.u4}
-# Without VNNI two products of an unsigned 8-bit activation and a signed weight are added in 16 bits:
-# 2 * 255 * 64 = 32640 is the largest sum that fits, so weights beyond this overflow.
-_LARGEST_SAFE_LEVEL = 64
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,17 @@ def _target(model: "ov.Model") -> Target:
     """The CPUs on which the 8-bit products are exact: known from the weights themselves."""
     if not is_quantized(model):
         return "any"  # products are made of floats
-    largest = max((_largest_level(weight) for _, _, weight in product_weights(model)), default=0)
-    return "any" if largest <= _LARGEST_SAFE_LEVEL else "vnni"
+    largest = max((_largest_pair(*found) for found in product_weights(model)), default=0)
+    return "any" if largest <= LARGEST_PAIR else "vnni"
+
+
+def _largest_pair(product: "ov.Node", index: int, weight: Weight) -> int:
+    """The largest sum of two neighbouring magnitudes along the summed axis, or twice the largest magnitude."""
+    if not (weight.is_integer and product.get_type_name() == "MatMul" and index == 1 and len(weight.shape) == 2):
+        return 2 * _largest_level(weight)
+    across = product.get_attributes()["transpose_b"]
+    values = weight.values.astype(np.int32).reshape(weight.shape)
+    return largest_pair(values if across else values.T)
 
 
 def _largest_level(weight: Weight) -> int:

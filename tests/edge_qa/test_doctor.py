@@ -19,7 +19,7 @@ from edge_qa.errors import BundleError
 from edge_qa.finding import Finding
 from edge_qa.gains import bf16_gain, int8_gain, sparsity_gain
 from edge_qa.machine import this_machine
-from edge_qa.manifest import Manifest, read_manifest
+from edge_qa.manifest import Defaults, Manifest, read_manifest
 from edge_qa.memory import Memory
 from edge_qa.product import Products, measure_products
 from tests.tiny import tiny_bundle
@@ -184,7 +184,7 @@ def test_a_folder_that_is_no_bundle_is_a_problem_and_no_folder_an_error(tmp_path
     ],
 )
 def test_windows_must_leave_room_for_the_question(bundle, tmp_path, no_trial, changes, level, text):
-    forged = forge(bundle, tmp_path, defaults=replace(manifest_of(bundle).defaults, **changes), precision="fp16")
+    forged = forge(bundle, tmp_path, defaults=replace(Defaults(max_seq_len=256), **changes), precision="fp16")
     found = check_bundle(forged, replace(this_machine(), instruction_set="avx2"), PLENTY)
     raised = [finding for finding in found if finding.level != "fact"]
     assert [finding.level for finding in raised] == ([] if level is None else [level])
