@@ -18,7 +18,7 @@ from converters.graph import build_graph
 from converters.ir_writer import write_ir
 from converters.pruning_settings import pruning_settings
 from converters.storage import round_to_storage
-from converters.verify import Verification, verify, verify_compaction
+from converters.verify import Verification, expect, verify, verify_compaction
 from edge_qa import __version__
 from edge_qa._openvino import ov
 from edge_qa.atomic import check_destination
@@ -98,14 +98,19 @@ def convert(
         encoder, report = _compacted(encoder, compact)
     progress("build")
     stored = round_to_storage(encoder)
+    expected = expect(stored, encoder)
+    # From here on nothing needs the checkpoint's arrays: half of the memory of a conversion.
+    source.tensors.clear()
+    del encoder
     model = build_graph(stored)
     with new_bundle(target, force=force) as draft:
         progress("write")
         step = Step("convert", options, source.sha256, tool_versions())
         manifest = write_files(draft, source, model, describe(stored, model, source.card), step)
+        del model, stored
         progress("verify")
         # What is verified is what lies on the disk, read as a device will read it.
-        verification = verify(replace(Bundle.load(draft.folder), path=target), stored, encoder)
+        verification = verify(replace(Bundle.load(draft.folder), path=target), expected)
     return Conversion(target, manifest, verification, report)
 
 

@@ -9,8 +9,9 @@ from safetensors.numpy import save_file
 
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
+from converters.families import read_encoder
 from edge_qa.errors import CheckpointError
-from tests.checkpoints import bert_tensors, write_checkpoint
+from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 
 def test_old_names_of_norms_are_read(tmp_path):
@@ -123,3 +124,20 @@ def test_an_unreadable_file_is_about_permissions(tmp_path, monkeypatch):
     monkeypatch.setattr(type(folder), "open", refuse)
     with pytest.raises(CheckpointError, match="Permission denied"):
         read_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [
+        ("gelu", "gelu"),
+        ("gelu_new", "gelu_tanh"),
+        ("gelu_pytorch_tanh", "gelu_tanh"),
+        ("gelu_fast", "gelu_tanh"),
+        ("relu", "relu"),
+        ("silu", "silu"),
+        ("swish", "silu"),
+    ],
+)
+def test_the_names_of_activations(tmp_path, name, activation):
+    folder = write_checkpoint(tmp_path / "c", config=bert_config() | {"hidden_act": name})
+    assert read_encoder(read_checkpoint(folder)).activation == activation
