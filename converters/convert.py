@@ -1,5 +1,6 @@
 """Checkpoint -> bundle: read, recognise, compact, build, verify, write."""
 
+import gc
 import os
 import platform
 import re
@@ -23,6 +24,7 @@ from edge_qa import __version__
 from edge_qa._openvino import ov
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle, Draft, new_bundle
+from edge_qa.engine import Engine
 from edge_qa.errors import CheckpointError
 from edge_qa.manifest import (
     CARD,
@@ -108,9 +110,11 @@ def convert(
         step = Step("convert", options, source.sha256, tool_versions())
         manifest = write_files(draft, source, model, describe(stored, model, source.card), step)
         del model, stored
+        gc.collect()  # graphs refer to themselves
         progress("verify")
         # What is verified is what lies on the disk, read as a device will read it.
-        verification = verify(replace(Bundle.load(draft.folder), path=target), expected)
+        engine = Engine(replace(Bundle.load(draft.folder), path=target))
+        verification = verify(engine, expected, str(target))
     return Conversion(target, manifest, verification, report)
 
 

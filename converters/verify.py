@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from converters.encoder import Encoder
 from converters.reference import reference_logits
-from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
 from edge_qa.errors import VerificationError
 
@@ -49,18 +48,17 @@ def expect(stored: Encoder, original: Encoder) -> Expectation:
     return Expectation(cases, relative_difference(logits, reference_logits(original, inputs), real))
 
 
-def verify(bundle: Bundle, expected: Expectation) -> Verification:
-    """Run the bundle beside what the reference computed.
+def verify(engine: Engine, expected: Expectation, where: str) -> Verification:
+    """Run the model beside what the reference computed; `where` names it in errors.
 
     Raises VerificationError if any logit differs by more than TOLERANCE.
     """
-    engine = Engine(bundle)
     worst = 0.0
     for inputs, logits in expected.cases:
         worst = max(worst, relative_difference(engine.run(inputs), logits, inputs["attention_mask"].astype(bool)))
     if not worst <= TOLERANCE:
         raise VerificationError(
-            f"{bundle.path}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
+            f"{where}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
             f"{TOLERANCE:.0e}; nothing was written; please report this with the checkpoint's config.json"
         )
     return Verification(worst, expected.rounding, len(expected.cases))
