@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.encoder import Activation, Array, Attention, Encoder, Layer, Linear, Norm
+from converters.encoder import Activation, Array, Attention, Encoder, FeedForward, Layer, Linear, Norm
 
 Float = NDArray[np.float32]
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -21,23 +21,30 @@ def reference_logits(encoder: Encoder, inputs: Inputs) -> tuple[Float, Float]:
 
     inputs: the four int64 arrays of the contract, each (batch, tokens).
     """
-    x = _embed(encoder, inputs)
-    mask = inputs["attention_mask"].astype(bool)[:, None, None, :]
+    x = embed(encoder, inputs)
+    mask = attention_mask(inputs)
     for layer in encoder.layers:
-        x = _layer(x, layer, mask, encoder.activation)
-    both = _linear(x, encoder.head)
+        x = apply_layer(x, layer, mask, encoder.activation)
+    both = apply_linear(x, encoder.head)
     return both[..., 0], both[..., 1]
+
+
+def attention_mask(inputs: Inputs) -> NDArray[np.bool_]:
+    """Return which tokens may be attended to, (batch, 1, 1, tokens)."""
+    return inputs["attention_mask"].astype(bool)[:, None, None, :]
 
 
 def _weights(array: Array) -> Float:
     return array.astype(np.float32, copy=False)
 
 
-def _linear(x: Float, linear: Linear) -> Float:
+def apply_linear(x: Float, linear: Linear) -> Float:
+    """Return x @ weight.T + bias, (.., outputs)."""
     return x @ _weights(linear.weight).T + _weights(linear.bias)
 
 
-def _norm(x: Float, norm: Norm) -> Float:
+def apply_norm(x: Float, norm: Norm) -> Float:
+    """Return x, (.., H), normalised."""
     if norm.epsilon is not None:
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = np.mean(centred * centred, axis=-1, keepdims=True)
@@ -49,7 +56,8 @@ def _rows(table: Array, indices: NDArray[np.int64]) -> Float:
     return _weights(table[indices])
 
 
-def _embed(encoder: Encoder, inputs: Inputs) -> Float:
+def embed(encoder: Encoder, inputs: Inputs) -> Float:
+    """Return what the first layer reads, (batch, tokens, H)."""
     parts = encoder.embeddings
     x = _rows(parts.word, inputs["input_ids"])
     if parts.widen is not None:
@@ -59,48 +67,58 @@ def _embed(encoder: Encoder, inputs: Inputs) -> Float:
             after = np.concatenate([x[:, 1:], nothing], axis=1)
             before = np.concatenate([nothing, x[:, :-1]], axis=1)
             x = np.concatenate([after, x, before], axis=2)
-        x = _linear(x, parts.widen)
+        x = apply_linear(x, parts.widen)
     x = x + _rows(parts.position, inputs["position_ids"] + parts.position_offset)
     if parts.token_type is not None:
         x = x + _rows(parts.token_type, inputs["token_type_ids"])
-    x = _norm(x, parts.norm)
-    return x if parts.projection is None else _linear(x, parts.projection)
+    x = apply_norm(x, parts.norm)
+    return x if parts.projection is None else apply_linear(x, parts.projection)
 
 
-def _layer(x: Float, layer: Layer, mask: NDArray[np.bool_], activation: Activation) -> Float:
+def apply_layer(x: Float, layer: Layer, mask: NDArray[np.bool_], activation: Activation) -> Float:
+    """Return the layer's output, (batch, tokens, H); mask: which tokens may be attended to, (batch, 1, 1, tokens)."""
     whole, residual, keys_from, values_from = x, x, x, x
     narrow = layer.bottleneck
     if narrow is not None:
-        residual = _norm(_linear(x, narrow.input), narrow.input_norm)
+        residual = apply_norm(apply_linear(x, narrow.input), narrow.input_norm)
         if narrow.attention_input == "narrow":
             keys_from, values_from = residual, residual
         elif narrow.shared is not None and narrow.shared_norm is not None:
-            keys_from = _norm(_linear(x, narrow.shared), narrow.shared_norm)
-    x = _norm(residual + _attention(keys_from, values_from, layer.attention, mask), layer.attention_norm)
+            keys_from = apply_norm(apply_linear(x, narrow.shared), narrow.shared_norm)
+    x = apply_norm(residual + _attention(keys_from, values_from, layer.attention, mask), layer.attention_norm)
     for block in layer.feed_forwards:
-        x = _norm(x + _linear(_activate(_linear(x, block.up), activation), block.down), block.norm)
+        x = apply_norm(x + apply_linear(neurons(x, block, activation), block.down), block.norm)
     if narrow is not None:
-        x = _norm(_linear(x, narrow.output) + whole, narrow.output_norm)
+        x = apply_norm(apply_linear(x, narrow.output) + whole, narrow.output_norm)
     return x
 
 
 def _attention(keys_from: Float, values_from: Float, attention: Attention, mask: NDArray[np.bool_]) -> Float:
+    return apply_linear(attention_context(keys_from, values_from, attention, mask), attention.output)
+
+
+def attention_context(keys_from: Float, values_from: Float, attention: Attention, mask: NDArray[np.bool_]) -> Float:
+    """Return what attention.output reads: the heads side by side, (batch, tokens, n*v)."""
     batch, tokens, _ = keys_from.shape
     if not attention.heads:
-        return np.broadcast_to(_weights(attention.output.bias), (batch, tokens, attention.output.outputs))
+        return np.zeros((batch, tokens, 0), np.float32)
 
     def split(x: Float) -> Float:
         return x.reshape(batch, tokens, attention.heads, -1).transpose(0, 2, 1, 3)
 
-    query = split(_linear(keys_from, attention.query))
-    key = split(_linear(keys_from, attention.key))
-    value = split(_linear(values_from, attention.value))
+    query = split(apply_linear(keys_from, attention.query))
+    key = split(apply_linear(keys_from, attention.key))
+    value = split(apply_linear(values_from, attention.value))
     scores = query @ key.transpose(0, 1, 3, 2) * np.float32(attention.scale)
     scores = np.where(mask, scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    context = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
-    return _linear(context, attention.output)
+    return (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+
+
+def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
+    """Return what the block's `down` reads, (batch, tokens, W)."""
+    return _activate(apply_linear(x, block.up), activation)
 
 
 def _activate(x: Float, activation: Activation) -> Float:

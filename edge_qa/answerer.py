@@ -2,10 +2,11 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import overload
 
@@ -14,10 +15,10 @@ from edge_qa.bundle import Bundle
 from edge_qa.document import PIECE, tokenize
 from edge_qa.engine import Engine, Precision
 from edge_qa.errors import BundleError, InputError
-from edge_qa.manifest import Defaults, Manifest
+from edge_qa.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.shortlist import shortlisted
 from edge_qa.spans import Logits, Selection, SpanSelector, select_spans
-from edge_qa.text import TextTokenizer, Tokens
+from edge_qa.text import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.windows import Window, make_windows
 
 # Contexts whose tokens are kept, for the next question about the same one.
@@ -49,29 +50,51 @@ class Prepared:
 class QuestionAnswerer:
     """Answers questions from a bundle. Safe to share between threads, and to use after a fork."""
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, precision: Precision = "f32") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        precision: Precision = "f32",
+        cache: str | os.PathLike[str] | None = None,
+        budget: str = FULL_BUDGET,
+        tokenizer: TextTokenizer | None = None,
+    ) -> None:
         """Compile a loaded bundle; `load` does both steps.
 
         threads: how many cores one inference uses; None for all that this process may use.
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
+        cache: an existing folder; the compiled model is kept there, and the next start is faster.
+        budget: which of the bundle's token-drop configurations answers, unless a call says another.
+        tokenizer: the bundle's, where it is at hand; see `edge_qa/start.py`.
         """
-        where = f"{bundle.path}/tokenizer.json"
         self.manifest: Manifest = bundle.manifest
-        self.tokenizer = TextTokenizer(bundle.tokenizer_json, where)
-        if self.tokenizer.vocabulary > self.manifest.model.vocabulary:
-            raise BundleError(
-                f"{where}: gives ids up to {self.tokenizer.vocabulary - 1}, the model has "
-                f"{self.manifest.model.vocabulary} rows; convert with the tokenizer that belongs to the model"
-            )
-        self.engine = Engine(bundle, threads=threads, precision=precision)
+        self.tokenizer = tokenizer or bundle_tokenizer(bundle)
+        self.budget = budget
+        self._path = bundle.path
+        self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
+        self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget))
+        self._engines = {budget: self.engine}
+        self._compiling = threading.Lock()
         self._short_context = lru_cache(_KEPT_CONTEXTS)(self._tokenize_whole)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, threads: int | None = None, precision: Precision = "f32"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        precision: Precision = "f32",
+        cache: str | os.PathLike[str] | None = None,
+        budget: str = FULL_BUDGET,
     ) -> "QuestionAnswerer":
-        """Load a bundle folder. Raises BundleError, or ResourceError if this CPU cannot run it right."""
-        return cls(Bundle.load(path), threads=threads, precision=precision)
+        """Load a bundle folder. Raises BundleError, or ResourceError if this CPU cannot run it right.
+
+        With `cache` the model's own files are read only if the folder does not hold it compiled.
+        Raises InputError if the bundle has no such budget.
+        """
+        bundle = Bundle.load(path, model_later=cache is not None)
+        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
 
     def __enter__(self) -> "QuestionAnswerer":
         return self
@@ -83,12 +106,30 @@ class QuestionAnswerer:
 
     def close(self) -> None:
         """Free the model. Questions asked afterwards raise InputError."""
-        self.engine.close()
+        for engine in self._engines.values():
+            engine.close()
         self._short_context.cache_clear()
 
-    def warm_up(self) -> None:
+    def warm_up(self, *, budget: str | None = None) -> None:
         """Run every input length once; the first question is then as fast as the rest."""
-        self.engine.warm_up(self.max_seq_len)
+        self.engine_of(budget).warm_up(self.max_seq_len)
+
+    def engine_of(self, budget: str | None) -> Engine:
+        """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
+
+        Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
+        """
+        if budget is None or budget == self.budget:
+            return self.engine
+        xml = self.manifest.budget_model(budget)
+        with self._compiling:
+            if budget not in self._engines:
+                # Read again rather than kept: the weights of a compiled model are copies.
+                bundle = Bundle.load(self._path, model_later=True)
+                if bundle.manifest.digest != self.manifest.digest:
+                    raise BundleError(f"{self._path}: was replaced by another bundle meanwhile; load it again")
+                self._engines[budget] = self._compile(bundle, xml=xml)
+            return self._engines[budget]
 
     @property
     def defaults(self) -> Defaults:
@@ -117,6 +158,7 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        budget: str | None = None,
     ) -> Answer: ...
 
     @overload
@@ -131,6 +173,7 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        budget: str | None = None,
     ) -> list[Answer]: ...
 
     def answer(
@@ -144,6 +187,7 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        budget: str | None = None,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -153,6 +197,7 @@ class QuestionAnswerer:
         shortlist: run only this many windows, those that share most rare words with the question.
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         At least one window is always read.
+        budget: which token-drop configuration answers (the one loaded with).
         The context may be of any length: what is held does not grow with it.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
@@ -164,10 +209,11 @@ class QuestionAnswerer:
         if shortlist is not None:
             windows = shortlisted(windows, self.windows(question, context), shortlist)
         selector = SpanSelector(top_k or 1, self._max_answer_len(max_answer_len))
+        engine = self.engine_of(budget)
         read, window = 0, next(windows, None)
         partial = False
         while window is not None and not partial:
-            start, end = self.engine.logits([window])
+            start, end = engine.logits([window])
             selector.add(window, start[0], end[0])
             read, window = read + 1, next(windows, None)
             stop = read == max_windows or (deadline is not None and time.monotonic() >= deadline)
@@ -183,9 +229,13 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        return list(self.stream(pairs, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold))
+        answers = self.stream(
+            pairs, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold, budget=budget
+        )
+        return list(answers)
 
     def stream(
         self,
@@ -193,6 +243,7 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        budget: str | None = None,
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
 
@@ -200,7 +251,7 @@ class QuestionAnswerer:
         Raises what `answer` raises, when the pair's turn comes.
         """
         longest = self._max_answer_len(max_answer_len)
-        for outcome in select_many(self, pairs, max_answer_len=longest):
+        for outcome in select_many(self, pairs, max_answer_len=longest, budget=budget):
             if outcome.selection is None:
                 raise outcome.error or AssertionError
             yield self.answers(outcome.selection, outcome.context, top_k=1, no_answer_threshold=no_answer_threshold)[0]

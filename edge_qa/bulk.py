@@ -11,6 +11,7 @@ from edge_qa.windows import Window
 
 if TYPE_CHECKING:
     from edge_qa.answerer import QuestionAnswerer
+    from edge_qa.engine import Engine
 
 # Windows of one length that run together, and windows that are held at once: the more are held, the
 # more find others of their length. The first blocks are small, so that the first answers come at once.
@@ -44,6 +45,7 @@ def select_many(
     max_answer_len: int,
     top_k: int | None = 1,
     windows: Callable[[str, str], Iterator[Window]] | None = None,
+    budget: str | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each (question, context) pair, in the order given.
 
@@ -51,6 +53,7 @@ def select_many(
     A text that cannot be used is an outcome with an error and does not stop the rest.
     """
     windows = windows or answerer.windows
+    engine = answerer.engine_of(budget)
     waiting: deque[_Question] = deque()
     block: list[tuple[_Question, Window]] = []
     size = _FIRST_BLOCK
@@ -61,19 +64,19 @@ def select_many(
             for window in windows(question, context):
                 block.append((current, window))
                 if len(block) == size:
-                    _run(answerer, block)
+                    _run(engine, block)
                     block, size = [], min(2 * size, _LARGEST_BLOCK)
                     while waiting[0].complete:
                         yield waiting.popleft().outcome()
         except InputError as error:
             current.error = error
         current.complete = True
-    _run(answerer, block)
+    _run(engine, block)
     yield from (question.outcome() for question in waiting)
 
 
-def _run(answerer: "QuestionAnswerer", block: list[tuple[_Question, Window]]) -> None:
+def _run(engine: "Engine", block: list[tuple[_Question, Window]]) -> None:
     """Run a block of windows and hand each its logits, in the order of their texts."""
-    start, end = answerer.engine.logits([window for _, window in block], batch_size=BATCH)
+    start, end = engine.logits([window for _, window in block], batch_size=BATCH)
     for (question, window), window_start, window_end in zip(block, start, end, strict=True):
         question.selector.add(window, window_start, window_end)

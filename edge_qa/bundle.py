@@ -39,24 +39,35 @@ class Bundle:
     contents: dict[str, NDArray[np.uint8]]
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Bundle":
+    def load(cls, path: str | os.PathLike[str], *, model_later: bool = False) -> "Bundle":
         """Read a bundle folder and check every byte of it.
 
+        model_later: leave the model's files alone; `read` reads and checks them if they are needed.
         Raises BundleError if the folder is no bundle, is of another format, or differs in any byte
         from what was written.
         """
         folder = Path(path)
         manifest = load_manifest(folder)
-        contents = {name: _read_checked(folder / name, record) for name, record in manifest.files.items()}
+        contents = {
+            name: _read_checked(folder / name, record)
+            for name, record in manifest.files.items()
+            if not (model_later and name.endswith((".xml", ".bin")))
+        }
         return cls(folder, manifest, contents)
+
+    def read(self, name: str) -> NDArray[np.uint8]:
+        """Return the bytes of one file, which are those that were hashed. Raises BundleError."""
+        if name not in self.contents:
+            return _read_checked(self.path / name, self.manifest.files[name])
+        return self.contents[name]
 
     @property
     def model_xml(self) -> bytes:
-        return self.contents[MODEL_XML].tobytes()
+        return self.read(MODEL_XML).tobytes()
 
     @property
     def model_bin(self) -> NDArray[np.uint8]:
-        return self.contents[MODEL_BIN]
+        return self.read(MODEL_BIN)
 
     @property
     def tokenizer_json(self) -> str:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
+from edge_qa.compiled import compiled_model
 from edge_qa.cpu import this_cpu
 from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
-from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
+from edge_qa.manifest import INPUT_ROLES, MODEL_XML, OUTPUT_ROLES
 from edge_qa.windows import Window
 
 Precision = Literal["f32", "bf16"]
@@ -51,11 +52,15 @@ class Engine:
         threads: int | None = None,
         precision: Precision = "f32",
         length_step: int = LENGTH_STEP,
+        cache: str | os.PathLike[str] | None = None,
+        xml: str = MODEL_XML,
     ) -> None:
         """Compile the bundle's model for this CPU.
 
         threads: how many cores one inference uses; None for all that the process may use.
         precision: of activations and sums. f32 gives the same scores on every CPU.
+        cache: a folder of compiled models to take this one from, or put it into.
+        xml: which of the bundle's models.
         Raises ResourceError if the CPU cannot run the bundle right, BundleError if OpenVINO cannot.
         """
         manifest = bundle.manifest
@@ -69,19 +74,14 @@ class Engine:
         self.io = manifest.io
         self.precision = precision
         self.length_step = length_step
-        core = ov.Core()
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or cpu.threads,
+            "CPU_DENORMALS_OPTIMIZATION": False,
+        }
         try:
-            model = core.read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
-            self._compiled = core.compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": precision,
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": threads or cpu.threads,
-                    "CPU_DENORMALS_OPTIMIZATION": False,
-                },
-            )
+            self._compiled = compiled_model(bundle, options, xml=xml, cache=cache)
         except RuntimeError as error:
             raise BundleError(f"{bundle.path}: OpenVINO cannot load the model ({_first_line(error)})") from None
         self._check_names(str(bundle.path))

@@ -1,6 +1,6 @@
 """What a fresh process runs to be timed: load a bundle, answer one question, say when each step was done.
 
-Started by `edge_qa/fresh_process.py`; only what an answer needs is imported here.
+Started by `edge_qa/fresh_process.py`; it starts as `edge-qa ask` does.
 """
 
 import json
@@ -16,25 +16,16 @@ def main(begin: float) -> None:
     question, context, and every_length, which runs every input length afterwards.
     """
     job: dict[str, Any] = json.loads(sys.argv[1])
-    from edge_qa import answerer
-    from edge_qa.bundle import Bundle
     from edge_qa.errors import EdgeQAError
+    from edge_qa.start import start
 
-    clock = {"begin": begin, "imported": time.monotonic()}
-    names = vars(answerer)
-    engine = names["Engine"]
+    clock = {"begin": begin}
 
-    def compile_engine(*arguments: Any, **options: Any) -> Any:
-        clock["tokenizer"] = time.monotonic()
-        return engine(*arguments, **options)
+    def done(step: str) -> None:
+        clock[step] = time.monotonic()
 
-    # The seam between the tokenizer and the compilation lies inside the constructor.
-    names["Engine"] = compile_engine
     try:
-        bundle = Bundle.load(job["bundle"])
-        clock["hashed"] = time.monotonic()
-        loaded = answerer.QuestionAnswerer(bundle, threads=job["threads"])
-        clock["compiled"] = time.monotonic()
+        loaded = start(job["bundle"], threads=job["threads"], done=done)
         print(json.dumps(loaded.answer(job["question"], job["context"]).text), flush=True)
     except EdgeQAError as error:
         sys.exit(str(error))

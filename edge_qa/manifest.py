@@ -6,13 +6,15 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from edge_qa.errors import BundleError
+from edge_qa.errors import BundleError, InputError
 from edge_qa.strict import decode
 
 FORMAT = 1
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, TOKENIZER, CARD)
+# The name of model.xml among the budgets: every token is kept.
+FULL_BUDGET = "full"
 
 # The four-input contract, in order; `position_ids` is the one that an imported model may lack.
 INPUT_ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
@@ -91,10 +93,16 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Budget:
-    """One token-drop configuration: its IR over the one weights file, and the share of tokens each layer keeps."""
+    """One token-drop configuration: its IR over the one weights file, and the share of tokens each layer keeps.
+
+    rule: how tokens are ranked; step: what their number is rounded up to a multiple of.
+    f1, relative_latency: measured where the budget was made, the latter against all tokens kept.
+    """
 
     model: str
     keep: tuple[float, ...]
+    rule: Literal["attention", "probe"]
+    step: int
     f1: float | None = None
     relative_latency: float | None = None
 
@@ -137,6 +145,17 @@ class Manifest:
     lineage: tuple[Step, ...]
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = field(default=())
+
+    def budget_model(self, budget: str) -> str:
+        """Return the file of a budget's model. Raises InputError for one that the bundle does not have."""
+        if budget == FULL_BUDGET:
+            return MODEL_XML
+        if budget not in (self.budgets or {}):
+            known = ", ".join((*(self.budgets or {}), FULL_BUDGET))
+            hint = "" if self.budgets else "; edge-qa search-lengths makes faster ones"
+            raise InputError(f"budget: got {budget!r}, this bundle has {known}{hint}")
+        assert self.budgets is not None
+        return self.budgets[budget].model
 
     def compute_digest(self) -> str:
         """Return the sha256 of the canonical JSON of everything but the digest."""
@@ -187,9 +206,11 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
     problems += [f"manifest.io.inputs: role {role!r} is missing" for role in sorted(missing)]
     if set(manifest.io.outputs) != set(OUTPUT_ROLES):
         problems.append(f"manifest.io.outputs: got {sorted(manifest.io.outputs)}, wanted {sorted(OUTPUT_ROLES)}")
-    for budget in (manifest.budgets or {}).values():
+    for name, budget in (manifest.budgets or {}).items():
         if budget.model not in manifest.files:
-            problems.append(f"manifest.budgets: {budget.model!r} is not among the files")
+            problems.append(f"manifest.budgets.{name}: {budget.model!r} is not among the files")
+        if name == FULL_BUDGET:
+            problems.append(f"manifest.budgets: {FULL_BUDGET!r} is the model that drops nothing")
     sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
     problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
     return problems

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.offsets import cut_cleanly
 from edge_qa.words import align_to_words
@@ -114,6 +115,18 @@ class TextTokenizer:
             question_type=kinds[first_question],
             context_type=kinds[first_context],
         )
+
+
+def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
+    """Return the tokenizer of a bundle. Raises BundleError if it does not belong to the model."""
+    where = f"{bundle.path}/tokenizer.json"
+    tokenizer = TextTokenizer(bundle.tokenizer_json, where)
+    if tokenizer.vocabulary > bundle.manifest.model.vocabulary:
+        raise BundleError(
+            f"{where}: gives ids up to {tokenizer.vocabulary - 1}, the model has "
+            f"{bundle.manifest.model.vocabulary} rows; convert with the tokenizer that belongs to the model"
+        )
+    return tokenizer
 
 
 def _without_special_pieces(tokenizer_json: str) -> str:

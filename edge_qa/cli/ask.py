@@ -4,12 +4,17 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import budget_option
 from edge_qa.errors import InputError
+from edge_qa.start import start
+
+if TYPE_CHECKING:
+    from edge_qa.answerer import Answer
 
 
 @click.command()
@@ -23,6 +28,14 @@ from edge_qa.errors import InputError
     "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    envvar="EDGE_QA_CACHE",
+    metavar="FOLDER",
+    help="Existing folder to keep the compiled model in; the next start is faster.  [env: EDGE_QA_CACHE]",
+)
+@budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
 def ask(
     bundle: Path,
@@ -33,13 +46,15 @@ def ask(
     max_answer_len: int | None,
     no_answer_threshold: float | None,
     threads: int | None,
+    cache: Path | None,
+    budget: str,
     as_json: bool,
 ) -> None:
     """Answer each QUESTION from a text with the model in BUNDLE."""
     if (context_file is None) == (text is None):
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(bundle, threads=threads)
+    answerer = start(bundle, threads=threads, cache=cache, budget=budget)
     results = [
         (
             question,
@@ -59,7 +74,7 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _line(answer: Answer, context: str) -> str:
+def _line(answer: "Answer", context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
     if not answer.text:
         return f"(no answer)  {answer.score:.1%}"

@@ -14,6 +14,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_file
 from edge_qa.bulk import select_many
+from edge_qa.cli.options import budget_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 
@@ -30,6 +31,7 @@ from edge_qa.errors import InputError, ResourceError
     "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@budget_option
 def batch(
     bundle: Path,
     source: str,
@@ -40,6 +42,7 @@ def batch(
     max_answer_len: int | None,
     no_answer_threshold: float | None,
     threads: int | None,
+    budget: str,
 ) -> None:
     """Answer questions from JSON lines of {"question": ..., "context": ..., "id": ...}.
 
@@ -51,7 +54,7 @@ def batch(
         raise click.UsageError("--resume needs --output")
     if output is not None:
         check_file(output, force=force or resume, sources=[] if source == "-" else [source])
-    answerer = QuestionAnswerer.load(bundle, threads=threads)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
     longest = max_answer_len or answerer.defaults.max_answer_len
     finished = _finished_ids(output) if resume and output is not None else []
     done, total, failed = len(finished), _count(source), 0

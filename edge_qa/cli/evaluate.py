@@ -14,6 +14,7 @@ from edge_qa.cli.progress import progress_bar
 from edge_qa.dataset import read_dataset
 from edge_qa.evaluation import Evaluation
 from edge_qa.evaluation import evaluate as run_evaluation
+from edge_qa.manifest import FULL_BUDGET
 
 
 @click.command()
@@ -26,6 +27,15 @@ from edge_qa.evaluation import evaluate as run_evaluation
     "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    default=[FULL_BUDGET],
+    show_default=True,
+    metavar="NAME",
+    help="Token-drop budget of the bundles; several take turns as well.",
+)
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
 @click.option("--force", is_flag=True, help="Replace the file of predictions if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -35,6 +45,7 @@ def evaluate(
     limit: int | None,
     no_answer_threshold: float | None,
     threads: int | None,
+    budgets: tuple[str, ...],
     predictions: Path | None,
     force: bool,
     as_json: bool,
@@ -46,7 +57,14 @@ def evaluate(
     if predictions is not None:
         check_file(predictions, force=force, sources=[data])
     dataset = read_dataset(data)
-    answerers = [(str(path), QuestionAnswerer.load(path, threads=threads)) for path in bundles]
+    answerers = [
+        (
+            str(path) if budget == FULL_BUDGET else f"{path} ({budget})",
+            QuestionAnswerer.load(path, threads=threads, budget=budget),
+        )
+        for path in bundles
+        for budget in dict.fromkeys(budgets)
+    ]
     results = run_evaluation(
         answerers,
         dataset,

@@ -10,7 +10,7 @@ import click
 from edge_qa.bundle import Bundle
 from edge_qa.cli.app import echo_json
 from edge_qa.extras import missing_extra
-from edge_qa.manifest import MANIFEST_NAME, Manifest, ScoreRecord, Step
+from edge_qa.manifest import MANIFEST_NAME, Budget, Manifest, ScoreRecord, Step
 
 # Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so
 # that a device with the four core packages inspects its bundles.
@@ -104,6 +104,7 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
     total = sum(record.bytes for record in manifest.files.values())
     facts += [("file", f"{name}  {record.bytes / 1e6:.2f} MB") for name, record in manifest.files.items()]
     facts.append(("total size", f"{total / 1e6:.2f} MB"))
+    facts += [("budget", _budget(name, budget)) for name, budget in (manifest.budgets or {}).items()]
     facts += [("lineage", _step(step)) for step in manifest.lineage]
     facts += [("score", _score(record)) for record in manifest.scores] or [("score", "none recorded")]
     return [f"{name + ':':22}{value}" for name, value in facts]
@@ -129,6 +130,14 @@ def _step(step: Step) -> str:
     options = " ".join(f"{key}={value}" for key, value in step.options.items())
     tools = " ".join(f"{key} {value}" for key, value in step.tools.items())
     return f"{step.recipe} {options}{' ' if options else ''}of {step.source[:12]} ({tools})"
+
+
+def _budget(name: str, budget: Budget) -> str:
+    kept = " ".join(f"{share:.0%}" for share in budget.keep)
+    f1 = "F1 not measured" if budget.f1 is None else f"F1 {budget.f1:.2f}"
+    slower = budget.relative_latency
+    latency = "latency not measured" if slower is None else f"{slower:.0%} of the full latency"
+    return f"{name}: {f1}, {latency}; tokens kept by layer {kept} (ranked by {budget.rule})"
 
 
 def _score(record: ScoreRecord) -> str:
