@@ -1,55 +1,43 @@
 """Bundle -> INT8 bundle: NNCF post-training quantization on real questions at their true length."""
 
-import contextlib
-import io
-import logging
 import os
+import platform
+import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from calibration.embeddings import quantize_tables, table_lookups
-from calibration.overflow import fit_model
-from calibration.samples import draw_samples
+from calibration.candidates import Candidate, Workshop
+from calibration.gate import Chosen, Gate, ranking_questions, search
+from calibration.int8_model import NNCF_VERSION, quantize_model
+from calibration.product_errors import ProductError
+from calibration.quantization_report import GateResult, Quantization, size_of
+from calibration.recipes import DEFAULT, Recipe
+from calibration.samples import Inputs, held_out
 from converters.convert import tool_versions
-from converters.ir_writer import write_ir
-from edge_qa._openvino import ov, without_telemetry
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle, new_bundle
+from edge_qa.cpu import this_cpu
 from edge_qa.dataset import Dataset, read_dataset
-from edge_qa.errors import BundleError, CalibrationError
-from edge_qa.evaluation import Evaluation, evaluate
-from edge_qa.extras import missing_extra
-from edge_qa.manifest import CARD, TOKENIZER, Manifest, Step, Target
+from edge_qa.errors import BundleError, CalibrationError, InputError
+from edge_qa.evaluation import evaluate
+from edge_qa.gains import int8_gain, int8_speed
+from edge_qa.manifest import CARD, MODEL_BIN, MODEL_XML, TOKENIZER, Step, Target
+from edge_qa.squad import Metric
 
-without_telemetry()
-try:
-    import nncf
-except ModuleNotFoundError as error:
-    raise missing_extra(error, "calibrate") from None
-
-# NNCF prints its log on stdout; it goes where the rest of the process logs.
-_log = logging.getLogger("nncf")
-_log.handlers.clear()
-_log.propagate = True
-_log.setLevel(logging.WARNING)
+__all__ = ["DEFAULT_SAMPLES", "Quantization", "quantize", "quantize_model"]
 
 Progress = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Quantization:
-    """An INT8 bundle that was written; before and after are there if an evaluation file was given."""
-
-    path: Path
-    manifest: Manifest
-    samples: int
-    before: Evaluation | None
-    after: Evaluation | None
+# More gain nothing: benchmarks/calibration_samples.py.
+DEFAULT_SAMPLES = 60
+# How many questions of the calibration file rank recipes, of a third of it at most.
+_RANKING = 200
 
 
 def quantize(
@@ -58,10 +46,14 @@ def quantize(
     *,
     calibration: str | os.PathLike[str],
     evaluation: str | os.PathLike[str] | None = None,
-    samples: int = 300,
+    samples: int = DEFAULT_SAMPLES,
     target: Target = "any",
     limit: int | None = None,
     seed: int = 0,
+    recipe: Recipe = DEFAULT,
+    max_drop: float | None = None,
+    metric: Metric = "f1",
+    product_errors: bool = False,
     force: bool = False,
     progress: Progress = lambda stage: None,
     evaluation_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -69,113 +61,158 @@ def quantize(
 ) -> Quantization:
     """Quantize the weights and activations of a bundle to 8 bits, embeddings included.
 
-    calibration: questions with contexts, as a SQuAD file or JSON lines; answers are not needed.
+    calibration: questions with contexts, as a SQuAD file, JSON lines or plain text; answers are not needed.
     evaluation: score and time both bundles on this file, the after-scores into the manifest.
     samples: how many questions calibrate. limit: how many evaluate (all by default).
     target: the CPUs it will run on; "any" is right everywhere, "vnni" uses the full weight range.
+    recipe: how it is done, where there is no gate.
+    max_drop: the gate: percent points that the metric may lose on the evaluation file. Recipes are then
+    tried until one meets it (calibration/recipes.py), ranked on a part of the calibration file that
+    calibrates nothing.
+    product_errors: measure besides what each quantized product does to the logits.
     bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.
-    Raises InputError if no question of the calibration file can be used.
+    Raises InputError if no question of the calibration file can be used, CalibrationError if no recipe
+    meets the gate; then nothing is written.
     """
     output = Path(os.path.abspath(destination))
     read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
     check_destination(output, force=force, sources=read)
+    if max_drop is not None and evaluation is None:
+        raise InputError("max_drop: is judged on an evaluation file, and none is given; give one")
+    gate = None if max_drop is None else Gate(max_drop, metric)
     progress("read")
     source = Bundle.load(bundle)
     if source.manifest.precision == "int8":
         raise BundleError(f"{source.path}: is quantized already; give the FP16 bundle that it was made from")
     data = read_dataset(calibration)
-    test = None if evaluation is None else read_dataset(evaluation)
+    test = None if evaluation is None else _scorable(read_dataset(evaluation))
     answerer = QuestionAnswerer(source)
-    inputs = draw_samples(answerer, data.examples, samples, seed=seed, where=calibration)
-    progress("quantize")
-    model = _quantize_model(source, inputs, target, bars)
-    with new_bundle(output, force=force) as draft:
+    held = tuple(held_out(_RANKING, len(data), seed=seed)) if gate else ()
+    name = Path(destination)
+    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
+        workshop = Workshop(source, answerer, data, target, samples, seed, Path(folder), held, bars)
+        if gate is not None and test is not None:
+            ranking = ranking_questions(answerer, data, held)
+            chosen = search(
+                workshop, gate, ranking, test, name=name, limit=limit, stage=progress, progress=evaluation_progress
+            )
+        else:
+            progress("quantize")
+            chosen = _by_recipe(workshop, recipe, test, name, limit, progress, evaluation_progress)
+        candidate = chosen.candidate
+        products: tuple[ProductError, ...] = ()
+        if product_errors:
+            progress("measure the matrix products")
+            products = tuple(workshop.product_errors(candidate))
+        result = Quantization(
+            path=output,
+            manifest=source.manifest,
+            samples=candidate.samples,
+            before=chosen.before,
+            after=chosen.after,
+            recipe=candidate.recipe,
+            gate=chosen.result,
+            products=products,
+            note=speed_note(target),
+            source_bytes=size_of(source.manifest),
+            source_name=source.path.name,
+        )
         progress("write")
-        write_ir(model, draft.folder)
+        return _write(workshop, candidate, result, force)
+
+
+def _by_recipe(
+    workshop: Workshop,
+    recipe: Recipe,
+    test: Dataset | None,
+    name: Path,
+    limit: int | None,
+    stage: Progress,
+    progress: Callable[[int, int], None],
+) -> Chosen:
+    """Make one candidate, without a gate, and score it if there is something to score it on."""
+    candidate = workshop.make(recipe)
+    quantized = workshop.open(candidate, name)
+    _check_finite(quantized, name, candidate.first)
+    if test is None:
+        return Chosen(candidate)
+    stage("evaluate")
+    pair = [(str(workshop.source.path), workshop.answerer), (str(name), quantized)]
+    before, after = evaluate(pair, test, limit=limit, progress=progress)
+    return Chosen(candidate, before, after)
+
+
+def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force: bool) -> Quantization:
+    """Write the bundle of a candidate; the result says the rest."""
+    source = workshop.source
+    with new_bundle(result.path, force=force) as draft:
+        for file in (MODEL_XML, MODEL_BIN):
+            shutil.copyfile(candidate.folder / file, draft.folder / file)
         draft.add(TOKENIZER, source.contents[TOKENIZER].tobytes())
         draft.add(CARD, source.contents[CARD].tobytes())
         options = {
-            "target": target,
-            "samples": str(len(inputs)),
-            "seed": str(seed),
-            "calibration": data.name,
-            "calibration_sha256": data.sha256,
+            "target": workshop.target,
+            "samples": str(candidate.samples),
+            "seed": str(workshop.seed),
+            "calibration": workshop.data.name,
+            "calibration_sha256": workshop.data.sha256,
+            **candidate.recipe.as_options(),
+            **_gate_options(result.gate),
         }
-        step = Step("quantize", options, source.manifest.digest, tool_versions() | {"nncf": nncf.__version__})
-        parts = {
-            "model": source.manifest.model,
-            "io": source.manifest.io,
-            "precision": "int8",
-            "target": target,
-            "defaults": source.manifest.defaults,
-            "lineage": (*source.manifest.lineage, step),
-        }
-        manifest = draft.seal(**parts)
-        progress("check")
-        quantized = Bundle.load(draft.folder)
-        _check_finite(quantized, inputs[0])
-        before = after = None
-        if test is not None:
-            progress("evaluate")
-            named = replace(quantized, path=Path(destination))
-            before, after = _compare(source, answerer, named, test, limit, evaluation_progress)
-            manifest = draft.seal(**parts, scores=(after.record(),))
-    return Quantization(output, manifest, len(inputs), before, after)
-
-
-def _quantize_model(
-    source: Bundle, inputs: list[dict[str, np.ndarray]], target: Target, bars: TextIO | None
-) -> "ov.Model":
-    model = ov.Core().read_model(source.model_xml, ov.Tensor(source.model_bin))
-    names = {role: record.name for role, record in source.manifest.io.inputs.items()}
-    tables = [lookup.get_friendly_name() for lookup in table_lookups(model)]
-    # NNCF draws its progress bars on stdout, where a command's data goes.
-    with contextlib.redirect_stdout(bars or io.StringIO()):
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset(inputs, lambda sample: {name: sample[role] for role, name in names.items()}),
-            model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(inputs),
-            fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(names=[*tables, *_heads(model)]),
-            # Weights in full 8 bits; calibration/overflow.py makes them safe where the target asks for it.
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.DISABLE),
+        step = Step("quantize", options, source.manifest.digest, tool_versions() | {"nncf": NNCF_VERSION})
+        manifest = draft.seal(
+            model=source.manifest.model,
+            io=source.manifest.io,
+            precision="int8",
+            target=workshop.target,
+            defaults=source.manifest.defaults,
+            lineage=(*source.manifest.lineage, step),
+            **({} if result.after is None else {"scores": (result.after.record(),)}),
         )
-    quantize_tables(quantized)
-    if target != "vnni":
-        fit_model(quantized)
-    return quantized
+        # What a device will read is what is checked.
+        written = replace(Bundle.load(draft.folder), path=result.path)
+        _check_finite(QuestionAnswerer(written), result.path, candidate.first)
+    return replace(result, manifest=manifest, written_bytes=size_of(manifest))
 
 
-def _heads(model: "ov.Model") -> list[str]:
-    """The products that give the logits: two rows of weights are no work, and every answer hangs on them."""
-    names = []
-    for result in model.get_results():
-        node = result.input_value(0).get_node()
-        while node.get_type_name() != "MatMul" and node.get_input_size():
-            node = node.input_value(0).get_node()
-        if node.get_type_name() == "MatMul" and node.get_friendly_name() not in names:
-            names.append(node.get_friendly_name())
-    return names
+def speed_note(target: Target) -> str | None:
+    """Return what INT8 will not do for the speed of this target's CPUs, or None where it is faster.
+
+    For "any" that is this machine: where it gains, the user sees for himself.
+    """
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if target == "vnni" or (target == "any" and not x86):
+        return None
+    kind = "avx2" if target == "avx2" else this_cpu().instruction_set
+    speed = int8_speed(kind)
+    if kind == "amx" or (speed is not None and speed >= 1):
+        return None
+    return f"target {target}: {int8_gain(kind).text}"
 
 
-def _check_finite(bundle: Bundle, sample: dict[str, np.ndarray]) -> None:
-    logits = QuestionAnswerer(bundle).engine.run(sample)
-    if not all(np.isfinite(side).all() for side in logits):
+def _gate_options(gate: GateResult | None) -> dict[str, str]:
+    if gate is None:
+        return {}
+    interval = f"{gate.drop.low:.3f} to {gate.drop.high:.3f}"
+    return {
+        "metric": gate.metric,
+        "max_drop": f"{gate.max_drop:g}",
+        "drop": f"{gate.drop.points:.3f}",
+        "drop_interval_95": interval,
+    }
+
+
+def _scorable(test: Dataset) -> Dataset:
+    """Raise now what the metric would raise after all questions were asked."""
+    lacking = next((example for example in test if not example.answers), None)
+    if test.version == "v1.1" and lacking is not None:
+        raise InputError(f"{test.name}: question {lacking.id!r} has no answer to score by; give data with answers")
+    return test
+
+
+def _check_finite(answerer: QuestionAnswerer, path: Path, sample: Inputs) -> None:
+    if not all(np.isfinite(side).all() for side in answerer.engine.run(sample)):
         raise CalibrationError(
-            f"{bundle.path.name}: the quantized model gives logits that are not finite; nothing was written; "
+            f"{path.name}: the quantized model gives logits that are not finite; nothing was written; "
             "check the checkpoint's weights with edge-qa evaluate"
         )
-
-
-def _compare(
-    source: Bundle,
-    answerer: QuestionAnswerer,
-    quantized: Bundle,
-    test: Dataset,
-    limit: int | None,
-    progress: Callable[[int, int], None],
-) -> tuple[Evaluation, Evaluation]:
-    pair = [(str(source.path), answerer), (str(quantized.path), QuestionAnswerer(quantized))]
-    before, after = evaluate(pair, test, limit=limit, progress=progress)
-    return before, after

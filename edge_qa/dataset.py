@@ -1,4 +1,4 @@
-"""Read question answering data sets: SQuAD JSON or JSON lines, gzipped or not."""
+"""Read question answering data sets: SQuAD JSON, JSON lines or plain text, gzipped or not."""
 
 import gzip
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from edge_qa.errors import InputError
+from edge_qa.passages import read_passages
 
 __all__ = ["Dataset", "Example", "Version", "read_dataset"]
 
@@ -58,7 +59,7 @@ class Dataset:
 
 
 def read_dataset(path: str | PathLike[str]) -> Dataset:
-    """Return the questions of a SQuAD file, or of JSON lines.
+    """Return the questions of a SQuAD file, of JSON lines, or of plain text (.txt, `edge_qa/passages.py`).
 
     A line is an object with `question` and `context`, and optionally `id` (otherwise the line's number from 1),
     `answers` (texts, or objects with `text`), `title` and `is_impossible`. Other keys are ignored, as in SQuAD.
@@ -106,6 +107,8 @@ def _decode(path: Path, raw: bytes) -> str:
 
 def _questions(path: Path, text: str) -> Iterator[tuple[str, Example, bool]]:
     """Iterate over where each question stands, the question, and whether it shows the file to be v2.0."""
+    if path.name.removesuffix(".gz").endswith(".txt"):
+        return _text_questions(path, text)
     try:
         root = _parse(text)
     except json.JSONDecodeError as error:
@@ -156,6 +159,12 @@ def _line_questions(path: Path, text: str, whole: json.JSONDecodeError | None) -
             title=_get(row, "title", str, where, ""),
         )
         yield where, example, _get(row, "is_impossible", bool, where, False)
+
+
+def _text_questions(path: Path, text: str) -> Iterator[tuple[str, Example, bool]]:
+    for number, question, passage in read_passages(text, str(path)):
+        example = Example(id=str(number), question=question, context=passage, answers=())
+        yield f"{path}: line {number}", example, False
 
 
 def _parse(text: str) -> Any:

@@ -19,9 +19,9 @@ OWNERS = {
     "openvino": {"edge_qa/_openvino.py", "converters/foreign.py"},
     "safetensors": {"converters/weights.py"},
     "huggingface_hub": {"converters/hub.py"},
-    "torch": {"converters/foreign.py", "calibration/unstructured.py"},
+    "torch": {"converters/foreign.py", "calibration/fisher.py", "calibration/unstructured.py"},
     "transformers": {"converters/foreign.py"},
-    "nncf": {"calibration/quantize.py", "calibration/unstructured.py"},
+    "nncf": {"calibration/int8_model.py", "calibration/unstructured.py"},
 }
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 

@@ -96,14 +96,14 @@ def observed_norms(
     stored = round_to_storage(encoder_of(folder))
     samples = draw_samples(QuestionAnswerer.load(bundle), read_dataset(data).examples, count, seed=seed)
     squares: dict[int, np.ndarray] = {}
-    plain = reference._linear
+    plain = reference.apply_linear
 
     def linear(x, part):
         square = (x.astype(np.float64) ** 2).sum(axis=(0, 1))
         squares[id(part.weight)] = squares.get(id(part.weight), 0) + square
         return plain(x, part)
 
-    monkeypatch.setattr(reference, "_linear", linear)
+    monkeypatch.setattr(reference, "apply_linear", linear)
     for sample in samples:
         reference.reference_logits(stored, sample)
     monkeypatch.undo()
