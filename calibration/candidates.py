@@ -60,11 +60,15 @@ class Workshop:
 
     def open(self, candidate: Candidate, path: Path) -> QuestionAnswerer:
         """Load a candidate as if it were the bundle `path`."""
+        return QuestionAnswerer(self.bundle(candidate, path))
+
+    def bundle(self, candidate: Candidate, path: Path) -> Bundle:
+        """A candidate as if it were the bundle `path`, in memory."""
         contents = dict(self.source.contents)
         for name in (MODEL_XML, MODEL_BIN):
             contents[name] = np.fromfile(candidate.folder / name, np.uint8)
         manifest = replace(self.source.manifest, precision="int8", target=self.target)
-        return QuestionAnswerer(Bundle(path, manifest, contents))
+        return Bundle(path, manifest, contents)
 
     def probes(self) -> list[Inputs]:
         """A handful of inputs that calibrate nothing, if any are held out."""

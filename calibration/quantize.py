@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from calibration.product_errors import ProductError
 from calibration.quantization_report import GateResult, Quantization, size_of
 from calibration.recipes import DEFAULT, Recipe
 from calibration.samples import Inputs, held_out
+from converters.budgets import carry_budgets
 from converters.convert import tool_versions
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
@@ -27,7 +27,7 @@ from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation import evaluate
 from edge_qa.gains import int8_gain, int8_speed
-from edge_qa.manifest import CARD, MODEL_BIN, MODEL_XML, TOKENIZER, Step, Target
+from edge_qa.manifest import CARD, TOKENIZER, Step, Target
 from edge_qa.squad import Metric
 
 __all__ = ["DEFAULT_SAMPLES", "Quantization", "quantize", "quantize_model"]
@@ -146,8 +146,9 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
     """Write the bundle of a candidate; the result says the rest."""
     source = workshop.source
     with new_bundle(result.path, force=force) as draft:
-        for file in (MODEL_XML, MODEL_BIN):
-            shutil.copyfile(candidate.folder / file, draft.folder / file)
+        files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
+        for file, content in files.items():
+            draft.add(file, content)
         draft.add(TOKENIZER, source.contents[TOKENIZER].tobytes())
         draft.add(CARD, source.contents[CARD].tobytes())
         options = {
@@ -167,6 +168,7 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
             target=workshop.target,
             defaults=source.manifest.defaults,
             lineage=(*source.manifest.lineage, step),
+            budgets=budgets,
             **({} if result.after is None else {"scores": (result.after.record(),)}),
         )
         # What a device will read is what is checked.

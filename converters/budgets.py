@@ -82,6 +82,17 @@ def read_keep(bundle: Bundle, budget: Budget) -> Keep:
     return Keep(budget.keep, budget.step, probes)
 
 
+def carry_budgets(source: Bundle, successor: Bundle) -> tuple[dict[str, bytes], dict[str, Budget] | None]:
+    """Put the budgets of a bundle into what was made from it: model files, and the manifest's entries.
+
+    What was measured of the source's budgets does not hold any more and is left out.
+    """
+    if not source.manifest.budgets:
+        return {name: successor.contents[name].tobytes() for name in (MODEL_XML, MODEL_BIN)}, None
+    keeps = {name: read_keep(source, budget) for name, budget in source.manifest.budgets.items()}
+    return budget_files(successor, keeps), {name: budget_record(name, keep) for name, keep in keeps.items()}
+
+
 def budget_record(name: str, keep: Keep, *, f1: float | None = None, relative_latency: float | None = None) -> Budget:
     """Return the manifest's entry of a budget."""
     rule: Literal["probe", "attention"] = "probe" if keep.probes else "attention"

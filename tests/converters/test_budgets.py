@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.quantize import quantize
 from converters.budgets import budget_files, dropping_model, read_keep
 from converters.bundle_encoder import read_back
 from converters.convert import convert
@@ -14,6 +15,7 @@ from converters.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
 from edge_qa.errors import BundleError
+from edge_qa.manifest import INPUT_ROLES
 from tests.budgets import bundle_with_budgets
 
 
@@ -87,3 +89,18 @@ def test_an_imported_bundle_is_refused(fp16_budgets):
 
 def test_converted_bundles_have_no_budgets(checkpoint, tmp_path):
     assert convert(checkpoint, tmp_path / "bundle").manifest.budgets is None
+
+
+def test_quantizing_keeps_the_budgets(fp16_bundle, questions, tmp_path):
+    source = bundle_with_budgets(fp16_bundle, tmp_path / "fp16", keeps())
+    quantize(source, tmp_path / "int8", calibration=questions, samples=4)
+    made = Bundle.load(tmp_path / "int8")
+    assert made.manifest.precision == "int8"
+    for name, budget in made.manifest.budgets.items():
+        keep = read_keep(made, budget)
+        assert keep.shares == tuple(map(float, keeps()[name].shares))
+        assert (budget.f1, budget.relative_latency) == (None, None)
+        inputs = {role: np.ones((1, 24), np.int64) for role in INPUT_ROLES}
+        start, _ = Engine(made, xml=budget.model).run(inputs | {"position_ids": np.arange(24)[None]})
+        assert np.isfinite(start).all()
+    assert made.model_bin.size < Bundle.load(source).model_bin.size * 0.55
