@@ -79,6 +79,9 @@ class Engine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or cpu.threads,
             "CPU_DENORMALS_OPTIMIZATION": False,
+            # Pinned threads, the caller's among them, share a core with whatever else was pinned to it: beside
+            # another busy process an inference took twice as long; alone nothing changes.
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             self._compiled = compiled_model(bundle, options, xml=xml, cache=cache)

@@ -57,6 +57,9 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("converters.import_cli", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "quantize": Entry("calibration.cli", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "search-lengths": Entry(
+        "calibration.lengths_cli", "Find faster token-drop budgets for a bundle.", "search_lengths"
+    ),
     "shrink": Entry("calibration.shrink_cli", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.sparsify_cli", "Prune a checkpoint in one shot: weights, heads or neurons."),
 }
