@@ -78,7 +78,7 @@ def read_keep(bundle: Bundle, budget: Budget) -> Keep:
     for node in model.get_ordered_ops():
         match = re.fullmatch(r"encoder\.layer\.(\d+)\.drop\.probe\.weight", node.get_friendly_name())
         if match:
-            probes[int(match[1])] = np.array(node.get_data(), np.float32).ravel()
+            probes[int(match[1])] = np.array(node.get_data()[0], np.float32)  # the head's rows follow
     return Keep(budget.keep, budget.step, probes)
 
 

@@ -3,14 +3,12 @@
 One example at a time, at its true length and without padding: no masks, no ranks, no batches.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.encoder import Encoder, Layer
 from converters.reference import Float, Inputs, apply_layer, apply_linear, apply_norm, embed
-from converters.token_dropping import QUESTION_BONUS, Keep
+from converters.token_dropping import QUESTION_BONUS, Keep, kept_tokens
 
 
 def dropping_logits(encoder: Encoder, inputs: Inputs, keep: Keep) -> tuple[Float, Float]:
@@ -40,11 +38,6 @@ def _example(encoder: Encoder, inputs: Inputs, keep: Keep) -> Float:
         x = after
     logits[there] = apply_linear(x, encoder.head)[0]
     return logits
-
-
-def kept_tokens(share: float, length: int, step: int) -> int:
-    """Return how many of an example's `length` tokens are kept: the share, rounded up to a multiple of step."""
-    return max(1, math.ceil(share * length / step - 1e-4)) * step
 
 
 def _scores(x: Float, layer: Layer, probe: NDArray[np.float32] | None, question: NDArray[np.bool_]) -> Float:

@@ -16,6 +16,7 @@ the feed-forward blocks and all later layers work on what is left. Only layers t
 Works on the graph of an FP16 bundle and on what NNCF made of it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ STEP = 8
 
 # Added to a probe's score of the question's tokens; probes are fitted to targets between 0 and 3.
 QUESTION_BONUS = 64.0
+_GONE = -1e9
 
 Probes = Mapping[int, NDArray[np.float32]]
 
@@ -80,6 +82,12 @@ class Keep:
             raise InputError(f"token dropping: {'; '.join(problems)}")
 
 
+def kept_tokens(share: float, length: int, step: int) -> int:
+    """Return how many of `length` tokens a share is, rounded up to a multiple of step, at least one step."""
+    # 0.3 * 10 must not become 4 for a rounding error of 1e-16.
+    return max(1, math.ceil(share * length / step - 1e-9)) * step
+
+
 def drop_tokens(model: "ov.Model", keep: Keep) -> None:
     """Put token dropping into a model with the names of `converters/graph.py`, in place.
 
@@ -93,12 +101,11 @@ class _Dropper:
     def __init__(self, model: "ov.Model", keep: Keep) -> None:
         self.nodes: dict[str, ov.Node] = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
         self.keep = keep
-        # 1 for a token that is real and still there, (batch, tokens left).
-        self.real = self.find("mask.real")
-        # QUESTION_BONUS for the question's tokens, (batch, tokens left); None where no token types tell.
-        self.bonus = self.question_bonus() if keep.probes and self.token_types() > 1 else None
-        self.counts = self.count()
-        self.restores: list[tuple[ov.Node, ov.Output, ov.Node]] = []
+        self.head_weight, self.head_bias = self.head()
+        self.counts, self.most = self.count()
+        # Added to a token's score, (batch, tokens left): what is not there comes last.
+        self.bias = self.first_bias()
+        self.restores: list[tuple[ov.Output, ov.Output, ov.Node]] = []
 
     def find(self, name: str) -> "ov.Node":
         if name not in self.nodes:
@@ -108,14 +115,31 @@ class _Dropper:
             )
         return self.nodes[name]
 
-    def count(self) -> "ov.Node":
-        """How many tokens each example keeps in each dropping layer: int64 (batch, dropping layers)."""
-        shares = np.array([[self.keep.shares[layer] for layer in self.keep.dropping]], np.float32)
-        lengths = _ops.reduce_sum(self.real, _ints(1), True, name="lengths")
-        # Shares are float32: 0.3 * 10 must not become 4 tokens for a rounding error of 1e-7.
-        wanted = _ops.subtract(_ops.multiply(lengths, _floats(shares / self.keep.step)), _floats(1e-4))
-        steps = _ops.maximum(_ops.ceiling(wanted), _floats(1.0))
-        return _ops.convert(_ops.multiply(steps, _floats(self.keep.step)), "i64", name="lengths.kept")
+    def count(self) -> tuple["ov.Node", "ov.Node"]:
+        """How many tokens each example keeps in each layer that drops, (batch, layers); the largest, (layers,)."""
+        lengths = _ops.reduce_sum(_ops.convert(self.find("attention_mask"), "i32"), _ints(1), False, name="lengths")
+        every = range(self.rows_of("embeddings.position") + 1)
+        rounded = [[kept_tokens(self.keep.shares[i], n, self.keep.step) for i in self.keep.dropping] for n in every]
+        # Looked up, because that takes one node; a longer example never keeps less.
+        own = np.minimum(rounded, np.array(every)[:, None])
+        counts = _ops.gather(_table(own, "lengths.kept.table"), lengths, _int(0), name="lengths.kept")
+        longest = _ops.reduce_max(lengths, _ints(0), False)
+        most = _ops.gather(_table(np.array(rounded), "lengths.most.table"), longest, _int(0))
+        tokens = _ops.gather(_ops.shape_of(self.find("attention_mask"), "i32"), _int(1), _int(0))
+        return counts, _ops.minimum(most, tokens, name="lengths.most")
+
+    def first_bias(self) -> "ov.Node":
+        there: ov.Node = _floats(0.0)
+        if self.keep.probes and self.rows_of("embeddings.token_type") > 1:
+            question = _ops.equal(self.find("token_type_ids"), _int(0))
+            there = _ops.select(question, _floats(QUESTION_BONUS), there)
+        real = _ops.greater(self.find("mask.real"), _floats(0.0))
+        return _ops.select(real, there, _floats(_GONE), name="lengths.bias")
+
+    def rows_of(self, lookup: str) -> int:
+        """Rows of an embedding table; INT8 ones are looked up under one more name."""
+        node = self.nodes.get(f"{lookup}.rows", self.nodes.get(lookup))
+        return 0 if node is None else int(node.get_input_partial_shape(0)[0].get_length())
 
     def apply(self) -> None:
         for place, layer in enumerate(self.keep.dropping):
@@ -127,58 +151,53 @@ class _Dropper:
         residual = self.find(f"{layer}.attention.output.residual")
         bottleneck = self.nodes.get(f"{layer}.bottleneck.output.residual")
         shortcuts = [residual.input(0)] if bottleneck is None else [residual.input(0), bottleneck.input(1)]
-        whole = shortcuts[-1].get_source_output().get_node()  # the output of the layer before
-        counts = _ops.gather(self.counts, _ints(place), _int(1), name=f"{layer}.drop.counts")  # (batch, 1)
-        left = _ops.gather(_ops.shape_of(self.real, "i64"), _int(1), _int(0))
-        most = _ops.minimum(_ops.reduce_max(counts, _ints(0, 1), False), left, name=f"{layer}.drop.most")
+        whole = shortcuts[-1].get_source_output()  # the output of the layer before
         probe = self.keep.probes.get(index)
-        scores = self.attention_paid(layer) if probe is None else self.probed(layer, whole, probe)
-        # Padding, and what other examples of the batch have left, come last.
-        ranked = _ops.select(_ops.greater(self.real, _floats(0.0)), scores, _floats(np.finfo(np.float32).min))
-        best = _ops.topk(ranked, most, 1, "max", "value", "i32", name=f"{layer}.drop.kept")
+        read, logits = self.read(layer, whole, probe)
+        scores = _ops.add(self.attention_paid(layer) if read is None else read, self.bias)
+        most = _ops.gather(self.most, _int(place), _int(0), name=f"{layer}.drop.most")
+        best = _ops.topk(scores, most, 1, "max", "value", "i32", name=f"{layer}.drop.kept")
         kept = best.output(1)
-        # Sorted by rank: what an example has beyond its own count is only there for longer ones.
-        within = _ops.convert(_ops.less(_ops.range(_int(0), most, _int(1), "i64"), counts), "f32")
-        real = _ops.multiply(_rows(self.real, kept), within, name=f"{layer}.drop.real")
+        # Sorted by score: what an example has beyond its own count is only there for longer ones.
+        counts = _ops.gather(self.counts, _ints(place), _int(1))  # (batch, 1)
+        stayed = _ops.less(_ops.range(_int32(0), most, _int32(1), "i32"), counts, name=f"{layer}.drop.stayed")
 
         readers = [self.find(f"{layer}.attention.query.matmul").input(0)]
         if probe is None:
             readers = list(self.find(f"{layer}.attention.context").output(0).get_target_inputs())
         for reader in (*readers, *shortcuts):
             reader.replace_source_output(_rows(reader.get_source_output(), kept).output(0))
-        self.restores.append((whole, kept, real))
-        self.real = real
-        if self.bonus is not None:
-            self.bonus = _rows(self.bonus, kept)
-        self.remask(index, real)
+        self.restores.append((logits, kept, stayed))
+        if place + 1 < len(self.keep.dropping):
+            self.bias = _ops.select(stayed, _rows(self.bias, kept), _floats(_GONE), name=f"{layer}.drop.bias")
+        self.remask(index, stayed)
+
+    def read(
+        self, layer: str, x: "ov.Output", probe: NDArray[np.float32] | None
+    ) -> tuple["ov.Node | None", "ov.Output"]:
+        """The probe's score of each token, (batch, tokens), and its two logits, (batch, tokens, 2): one product."""
+        rows, bias = self.head_weight, self.head_bias
+        if probe is not None:
+            rows, bias = np.concatenate([probe[None], rows]), np.append(np.float32(0), bias)
+        weight = ov.op.Constant(np.ascontiguousarray(rows, np.float32))
+        weight.set_friendly_name(f"{layer}.drop.probe.weight")
+        product = _ops.matmul(x, weight, False, True, name=f"{layer}.drop.probe")
+        found = _ops.add(product, _floats(bias))
+        if probe is None:
+            return None, found.output(0)
+        parts = _ops.variadic_split(found, _int(2), _ints(1, 2))
+        return _ops.squeeze(parts.output(0), _ints(2), name=f"{layer}.drop.significance"), parts.output(1)
 
     def attention_paid(self, layer: str) -> "ov.Node":
         """What the real queries pay each token, (batch, tokens)."""
-        queries = _ops.unsqueeze(self.real, _ints(1, 2))
+        real = _ops.convert(_ops.greater(self.bias, _floats(_GONE / 2)), "f32")
+        queries = _ops.unsqueeze(real, _ints(1, 2))
         paid = _ops.matmul(queries, self.find(f"{layer}.attention.probabilities"), False, False)
         return _ops.reduce_sum(paid, _ints(1, 2), False, name=f"{layer}.drop.significance")  # over heads
 
-    def probed(self, layer: str, x: "ov.Node", probe: NDArray[np.float32]) -> "ov.Node":
-        """The probe's score of each token, (batch, tokens)."""
-        weight = ov.op.Constant(np.ascontiguousarray(probe[:, None], np.float32))
-        weight.set_friendly_name(f"{layer}.drop.probe.weight")
-        product = _ops.matmul(x, weight, False, False, name=f"{layer}.drop.probe")
-        scores = _ops.squeeze(product, _ints(2))
-        return scores if self.bonus is None else _ops.add(scores, self.bonus, name=f"{layer}.drop.significance")
-
-    def token_types(self) -> int:
-        """Rows of the table of token types; what NNCF made of the lookup has one more name."""
-        lookup = self.nodes.get("embeddings.token_type.rows", self.nodes.get("embeddings.token_type"))
-        return 0 if lookup is None else int(lookup.get_input_partial_shape(0)[0].get_length())
-
-    def question_bonus(self) -> "ov.Node":
-        question = _ops.equal(self.find("token_type_ids"), _int(0))
-        return _ops.multiply(_ops.convert(question, "f32"), _floats(QUESTION_BONUS), name="lengths.question")
-
-    def remask(self, index: int, real: "ov.Node") -> None:
+    def remask(self, index: int, stayed: "ov.Node") -> None:
         """Let all later layers attend to what is left only."""
-        scaled = _ops.multiply(_ops.subtract(_floats(1.0), real), _floats(MASKED_SCORE))
-        mask = _ops.unsqueeze(scaled, _ints(1, 2))
+        mask = _ops.unsqueeze(_ops.select(stayed, _floats(0.0), _floats(MASKED_SCORE)), _ints(1, 2))
         mask.set_friendly_name(f"encoder.layer.{index}.drop.mask")
         while f"encoder.layer.{(index := index + 1)}.attention.norm" in self.nodes:
             scores = self.nodes.get(f"encoder.layer.{index}.attention.scores")
@@ -187,37 +206,38 @@ class _Dropper:
 
     def restore(self) -> None:
         """Give every dropped token its logits: those of the last layer that it came through."""
-        head, logits = self.head(), self.find("qa.logits")
-        for whole, kept, real in reversed(self.restores):
-            before = whole
-            for node in head:
-                before = _again(node, before)
+        logits = self.find("qa.logits").output(0)
+        for before, kept, stayed in reversed(self.restores):
             column = _ops.unsqueeze(kept, _ints(2))
             places = _ops.concat([column, column], 2)
             # What an example keeps beyond its own count is dropped as well.
-            stayed = _ops.greater(_ops.unsqueeze(real, _ints(2)), _floats(0.0))
-            updates = _ops.select(stayed, logits, _rows(before, kept))
-            logits = _ops.scatter_elements_update(before, places, updates, _int(1))
-        self.find("qa.split").input(0).replace_source_output(logits.output(0))
+            updates = _ops.select(_ops.unsqueeze(stayed, _ints(2)), logits, _rows(before, kept))
+            logits = _ops.scatter_elements_update(before, places, updates, _int(1)).output(0)
+        self.find("qa.split").input(0).replace_source_output(logits)
 
-    def head(self) -> list["ov.Node"]:
-        """What lies between the last layer's output and the logits, first node first."""
-        path = [self.find("qa.logits")]
-        while not (source := path[0].input_value(0).get_node()).get_friendly_name().endswith(".norm"):
-            path.insert(0, source)
-        return path
+    def head(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The QA head on a layer's own output: weights (2, hidden), biases (2,).
+
+        NNCF's SmoothQuant scales the last layer's output and the weights against each other; that is undone.
+        """
+        product = self.find("qa.logits.matmul")
+        weight, source = _constant(product.input_value(1)), product.input_value(0).get_node()
+        while not source.get_friendly_name().endswith(".norm"):
+            weight = weight * _constant(source.input_value(1)).reshape(1, -1)  # a Multiply by a constant
+            source = source.input_value(0).get_node()
+        return weight, _constant(self.find("qa.logits").input_value(1)).ravel()
 
 
 def _rows(x: "ov.Node | ov.Output", kept: "ov.Output") -> "ov.Node":
     return _ops.gather(x, kept, _int(1), 1)
 
 
-def _again(node: "ov.Node", x: "ov.Node") -> "ov.Node":
-    """The same operation with the same constants on another input."""
-    other = node.input_value(1)
-    if node.get_type_name() == "MatMul":
-        return _ops.matmul(x, other, False, node.get_attributes()["transpose_b"])
-    return {"Add": _ops.add, "Multiply": _ops.multiply}[node.get_type_name()](x, other)
+def _constant(output: "ov.Output") -> NDArray[np.float32]:
+    """A constant as float32, through the conversion that widens float16."""
+    node = output.get_node()
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.array(node.get_data(), np.float32)
 
 
 def _ints(*values: int) -> "ov.Node":
@@ -226,6 +246,16 @@ def _ints(*values: int) -> "ov.Node":
 
 def _int(value: int) -> "ov.Node":
     return _ops.constant(np.int64(value))
+
+
+def _table(values: NDArray[np.int64], name: str) -> "ov.Node":
+    node = ov.op.Constant(np.ascontiguousarray(values, np.int32))
+    node.set_friendly_name(name)
+    return node
+
+
+def _int32(value: int) -> "ov.Node":
+    return _ops.constant(np.int32(value))
 
 
 def _floats(value: Any) -> "ov.Node":
