@@ -86,10 +86,8 @@ def quantize(
     if metric is not None and max_drop is None:
         raise click.UsageError("--metric says what --max-drop is about, which is not given.")
     if html is not None:
-        read = [calibration, *([] if evaluation is None else [evaluation])]
-        check_file(html, force=force, sources=read)
-        if html.absolute() == output.absolute():
-            raise click.UsageError("--html and OUTPUT are the same; give the page another name.")
+        read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
+        check_file(html, force=force, sources=read, others=[output])
     begin = time.perf_counter()
     result = run_quantization(
         bundle,

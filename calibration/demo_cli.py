@@ -8,7 +8,7 @@ import click
 from calibration.cli import size_mb
 from calibration.demo import demo as run_demo
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.evaluate import summary, table
+from edge_qa.cli.evaluate import table
 from edge_qa.cli.progress import progress_bar, terminal
 
 
@@ -51,8 +51,8 @@ def demo(checkpoint: Path, data: Path, folder: Path, samples: int, as_json: bool
             {
                 "seconds": result.seconds,
                 "verification": asdict(result.conversion.verification),
-                "before": summary(before),
-                "after": summary(after),
+                "before": before.summary(),
+                "after": after.summary(),
                 "answers": [{"question": question, "answer": asdict(answer)} for question, answer in result.answers],
             }
         )

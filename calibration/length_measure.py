@@ -99,7 +99,7 @@ def relative_latency(full: Engine, other: Engine, samples: Sequence[Inputs]) -> 
     for number in range(1 + MOST_ROUNDS):
         round_of = [_ratio(full, other, inputs, (number + place) % 2) for place, inputs in enumerate(samples)]
         ratios += round_of if number else []
-        if number >= ROUNDS and _error(ratios) < CLOSE_ENOUGH:
+        if number >= ROUNDS and median_error(ratios) < CLOSE_ENOUGH:
             break
     return float(np.median(ratios))
 
@@ -113,7 +113,7 @@ def _ratio(full: Engine, other: Engine, inputs: Inputs, first: int) -> float:
     return seconds[1] / seconds[0]
 
 
-def _error(ratios: Sequence[float]) -> float:
+def median_error(ratios: Sequence[float] | NDArray[np.float64]) -> float:
     """The standard error of their median, if they are normal but for what disturbs a few of them."""
     spread = 1.4826 * float(np.median(np.abs(np.array(ratios) - np.median(ratios))))
     return float(1.2533 * spread / np.sqrt(len(ratios)))

@@ -21,12 +21,21 @@ _BALANCED = 1 / 3
 
 @dataclass(frozen=True)
 class Finalist:
-    """A configuration on the evaluation file. relative_latency: median of a question, end to end, against full."""
+    """A configuration on the evaluation file. relative_latency: median of a question, end to end, against full.
+
+    latency_error: half the width of its 95 % interval.
+    """
 
     trial: Trial
     f1: float
     drop: Drop
     relative_latency: float
+    latency_error: float
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether it is faster than the full model beyond the noise of the measurement."""
+        return self.relative_latency + self.latency_error < 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class LengthSearch:
         """Everything but the predictions, as JSON values."""
         values = asdict(self)
         values["bundle"] = str(values.pop("path"))
-        del values["full"]["predictions"]
+        values["full"] = self.full.summary()
         return values
 
 
@@ -106,7 +115,7 @@ def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:
 def choose_budgets(finalists: Sequence[Finalist], max_drop: float) -> dict[str, int]:
     """Return name -> place: "fast", the fastest within max_drop, and "balanced", the fastest within a third of it.
 
-    What is not faster than the full model is no budget. Where both are the same, or nothing is within
+    What is not surely faster than the full model is no budget. Where both are the same, or nothing is within
     the third, there is no "balanced"; where nothing is within the drop, nothing at all.
     """
     budgets: dict[str, int] = {}
@@ -114,7 +123,7 @@ def choose_budgets(finalists: Sequence[Finalist], max_drop: float) -> dict[str, 
         within = [
             place
             for place, one in enumerate(finalists)
-            if one.relative_latency < 1 and one.drop.points <= limit + 1e-9  # sums of fractions
+            if one.is_faster and one.drop.points <= limit + 1e-9  # sums of fractions
         ]
         if within:
             best = min(within, key=lambda place: finalists[place].relative_latency)
@@ -129,9 +138,10 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
         fastest = min((trial.latency for trial in trials), default=None)
         tried = f"none of {len(trials)} configurations was faster than the full model"
         return tried if fastest is None else f"{tried}, the fastest took {fastest:.2f} of its time"
-    one = min(finalists, key=lambda finalist: (finalist.relative_latency >= 1, finalist.drop.points))
+    one = min(finalists, key=lambda finalist: (not finalist.is_faster, finalist.drop.points))
     return (
-        f"of {len(finalists)} configurations scored on {data} the closest took {one.relative_latency:.2f} of the full "
+        f"of {len(finalists)} configurations scored on {data} the closest took {one.relative_latency:.2f} "
+        f"(+-{one.latency_error:.2f}) of the full "
         f"model's time and lost {one.drop.points:.2f} F1 (95 % interval {one.drop.low:.2f} to {one.drop.high:.2f}, "
         f"{one.drop.questions} questions)"
     )

@@ -1,6 +1,7 @@
 """The state of a length search on disk, so that one that was interrupted goes on where it stood."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,4 +75,17 @@ def _read(path: Path, search: Mapping[str, str]) -> tuple[Trial, ...]:
     ]
     if differing:
         raise InputError(f"{path}: is the state of another search ({'; '.join(differing)}); {_REMEDY}")
+    broken = [trial.shares for trial in state.trials if not _plausible(trial)]
+    if broken:
+        raise InputError(f"{path}: its measurement of {list(broken[0])} is none; {_REMEDY}")
     return state.trials
+
+
+def _plausible(trial: Trial) -> bool:
+    """Whether a measurement is one that a search writes down."""
+    scores = (trial.f1, trial.drop, trial.error)
+    if not (math.isfinite(trial.latency) and trial.latency > 0 and all(0 < share <= 1 for share in trial.shares)):
+        return False
+    if trial.verdict == "not faster":
+        return scores == (None, None, None)
+    return all(score is not None and math.isfinite(score) for score in scores)

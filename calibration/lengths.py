@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.bootstrap import paired_drop
-from calibration.length_measure import Rule, Workbench
+from calibration.length_measure import Rule, Workbench, median_error
 from calibration.length_questions import draw_questions
 from calibration.length_report import Finalist, LengthSearch, Standing, choose_budgets, closest, pick_finalists
 from calibration.length_search import Space, evolve
@@ -27,7 +27,7 @@ from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
 from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import BundleError, CalibrationError, InputError
-from edge_qa.evaluation import Evaluation, evaluate
+from edge_qa.evaluation import Evaluation, evaluate, scorable
 from edge_qa.squad import per_question
 
 DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
@@ -113,7 +113,7 @@ def search_lengths(
     progress("read")
     source = Bundle.load(bundle)
     space = _space(source)
-    data, test = read_dataset(calibration), _scorable(read_dataset(evaluation))
+    data, test = read_dataset(calibration), scorable(read_dataset(evaluation))
     record = Record(None if state is None else Path(state), _fingerprint(source, data, options))
     record.write()  # fails now if it cannot be written
     answerer = QuestionAnswerer(source, threads=threads)
@@ -137,8 +137,12 @@ def search_lengths(
     if not budgets:
         raise CalibrationError(
             f"{Path(destination)}: no budget is faster than the full model and loses at most {max_drop:g} F1: "
-            f"{closest(finalists, trials, test.name)}; nothing was written; allow a larger --max-drop, "
-            "or search longer"
+            f"{closest(finalists, trials, test.name)}; nothing was written; "
+            + (
+                "search longer"
+                if any(one.drop.points <= max_drop for one in finalists)
+                else "allow a larger --max-drop"
+            )
         )
     result = LengthSearch(
         path=output,
@@ -237,19 +241,15 @@ def _score(
         for side in (full, *results)
     ]
     return full, [
-        Finalist(trial, side.scores.f1, paired_drop(f1[0], scores), relative_median(full, side))
+        Finalist(trial, side.scores.f1, paired_drop(f1[0], scores), *relative_median(full, side))
         for trial, side, scores in zip(chosen, results, f1[1:], strict=True)
     ]
 
 
-def relative_median(full: Evaluation, other: Evaluation) -> float:
-    """Return the median latency of a question, end to end, relative to the full model's."""
-    return other.latency.p50_ms / full.latency.p50_ms
+def relative_median(full: Evaluation, other: Evaluation) -> tuple[float, float]:
+    """Return how long a question takes, end to end, relative to the full model: median of the paired ratios, its error.
 
-
-def _scorable(test: Dataset) -> Dataset:
-    """Raise now what the metric would raise after minutes."""
-    lacking = next((example for example in test if not example.answers), None)
-    if test.version == "v1.1" and lacking is not None:
-        raise InputError(f"{test.name}: question {lacking.id!r} has no answer to score by; give data with answers")
-    return test
+    The error is that of a 95 % interval, half its width.
+    """
+    ratios = np.array(other.question_ms) / np.array(full.question_ms)
+    return float(np.median(ratios)), 1.96 * median_error(ratios)

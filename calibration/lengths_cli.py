@@ -19,6 +19,7 @@ from calibration.lengths import search_lengths as run_search
 from calibration.lengths_page import lengths_page
 from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import finite
 from edge_qa.cli.progress import progress_bar, terminal
 
 _COUNT = click.IntRange(min=1)
@@ -40,6 +41,7 @@ _COUNT = click.IntRange(min=1)
     "--max-drop",
     required=True,
     type=click.FloatRange(0, 100),
+    callback=finite,
     metavar="POINTS",
     help="Points of F1 that the budget `fast` may lose on --evaluation; `balanced` may lose a third.",
 )
@@ -54,6 +56,7 @@ _COUNT = click.IntRange(min=1)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
     default=DEFAULT_MINUTES,
     show_default=True,
     help="The search ends after this time with what it has.",
@@ -102,13 +105,11 @@ def search_lengths(
     Answer with one by `edge-qa ask OUTPUT --budget fast`. Where nothing is both faster and within --max-drop,
     nothing is written and the exit code is 1.
     """
-    read = [calibration, evaluation]
+    read = [bundle, calibration, evaluation]
     if html is not None:
-        check_file(html, force=force, sources=read)
-        if html.absolute() in (output.absolute(), state and state.absolute()):
-            raise click.UsageError("--html, --state and OUTPUT are three different places.")
+        check_file(html, force=force, sources=read, others=[output, state])
     if state is not None:
-        check_file(state, force=True, sources=read)
+        check_file(state, force=True, sources=read, others=[output])
     result = run_search(
         bundle,
         output,

@@ -80,8 +80,8 @@ class Quantization:
         values = asdict(self)
         values["bundle"] = str(values.pop("path"))
         for side in ("before", "after"):
-            if values[side] is not None:
-                del values[side]["predictions"]
+            evaluation: Evaluation | None = getattr(self, side)
+            values[side] = None if evaluation is None else evaluation.summary()
         for trial in values["gate"]["trials"] if self.gate else ():
             if not math.isfinite(trial["logit_error"]):
                 trial["logit_error"] = None  # JSON has no infinity

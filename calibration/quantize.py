@@ -25,7 +25,7 @@ from edge_qa.bundle import Bundle, new_bundle
 from edge_qa.cpu import this_cpu
 from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import BundleError, CalibrationError, InputError
-from edge_qa.evaluation import evaluate
+from edge_qa.evaluation import evaluate, scorable
 from edge_qa.gains import int8_gain, int8_speed
 from edge_qa.manifest import CARD, TOKENIZER, Step, Target
 from edge_qa.squad import Metric
@@ -85,7 +85,7 @@ def quantize(
     if source.manifest.precision == "int8":
         raise BundleError(f"{source.path}: is quantized already; give the FP16 bundle that it was made from")
     data = read_dataset(calibration)
-    test = None if evaluation is None else _scorable(read_dataset(evaluation))
+    test = None if evaluation is None else scorable(read_dataset(evaluation))
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=seed)) if gate else ()
     name = Path(destination)
@@ -202,14 +202,6 @@ def _gate_options(gate: GateResult | None) -> dict[str, str]:
         "drop": f"{gate.drop.points:.3f}",
         "drop_interval_95": interval,
     }
-
-
-def _scorable(test: Dataset) -> Dataset:
-    """Raise now what the metric would raise after all questions were asked."""
-    lacking = next((example for example in test if not example.answers), None)
-    if test.version == "v1.1" and lacking is not None:
-        raise InputError(f"{test.name}: question {lacking.id!r} has no answer to score by; give data with answers")
-    return test
 
 
 def _check_finite(answerer: QuestionAnswerer, path: Path, sample: Inputs) -> None:

@@ -30,7 +30,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import CalibrationError, CheckpointError, InputError
-from edge_qa.evaluation import evaluate
+from edge_qa.evaluation import evaluate, scorable
 from edge_qa.squad import Scores
 
 Progress = Callable[[str, int, int], None]
@@ -77,7 +77,7 @@ def shrink(
     check_destination(target, force=force, error=CheckpointError, sources=read)
     _check_options(speedup, evaluation, max_drop, method, samples)
     data = read_dataset(calibration)
-    test = None if evaluation is None else read_dataset(evaluation)
+    test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     encoder = compact(_shrinkable(source))
     with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:

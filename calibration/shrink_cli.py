@@ -13,6 +13,7 @@ from calibration.shrink import shrink as run_shrinking
 from calibration.shrinker import METHODS, Method
 from calibration.shrinking import Shrinking
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import finite
 from edge_qa.cli.progress import progress_bar
 
 
@@ -28,12 +29,19 @@ from edge_qa.cli.progress import progress_bar
 @click.option(
     "--speedup",
     type=click.FloatRange(min=1, min_open=True),
+    callback=finite,
     help="How many times faster it shall be, by latency measured on this CPU.",
 )
 @click.option(
     "--evaluation", type=click.Path(path_type=Path), help="Instead: find the speed-up that --max-drop allows here."
 )
-@click.option("--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Points of F1 that may be lost.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    callback=finite,
+    metavar="POINTS",
+    help="Points of F1 that may be lost.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
 @click.option(
     "--method",

@@ -74,7 +74,8 @@ def sparsify(
     cannot be read, pruned or written back.
     """
     target = Path(os.path.abspath(destination))
-    check_destination(target, force=force, error=CheckpointError)
+    read = [checkpoint, *([] if calibration is None else [calibration])]
+    check_destination(target, force=force, error=CheckpointError, sources=read)
     if pattern not in PATTERNS:
         raise InputError(f"pattern: got {pattern!r}, wanted one of {', '.join(PATTERNS)}")
     if not 0 < ratio < 1:

@@ -11,6 +11,7 @@ from calibration.sparsification import PATTERNS, Pattern, Sparsification
 from calibration.sparsify import sparsify as run_sparsification
 from converters.plain_words import percent
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import finite
 from edge_qa.cli.progress import progress_bar
 
 _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons removed"}
@@ -29,6 +30,7 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
 @click.option(
     "--ratio",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    callback=finite,
     required=True,
     help="The share that goes, of each matrix, or of all heads or neurons of the model.",
 )

@@ -56,7 +56,7 @@ def write_checkpoint(
     Raises CheckpointError if the family's format cannot hold the encoder, or `folder` exists (unless `force`).
     """
     target = Path(os.path.abspath(folder))
-    check_destination(target, force=force, error=CheckpointError)
+    check_destination(target, force=force, error=CheckpointError, sources=[source.path])
     if encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
             f"{target}: a model of family {encoder.family!r} cannot be written as a checkpoint; supported are "

@@ -11,10 +11,9 @@ from converters.inspection import Inspection, inspect_bundle, inspect_checkpoint
 from converters.plain_words import giga, layer_rows, percent, read_aloud, tensor_row, times
 from converters.recognition import Recognition
 from converters.weight_density import lost_zeros, weight_zeros
-from edge_qa.atomic import write_file
+from edge_qa.atomic import check_file, write_file
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
-from edge_qa.errors import InputError
 
 _TENSOR_HEADERS = ("matrix", "shape", "zeros", "4 out", "4 in", "32x32", "rows/cols", "pattern")
 
@@ -46,7 +45,7 @@ def look(
     against: say whether every zero of this bundle's weights is zero in `bundle`, too.
     """
     if page is not None:
-        _check_page(page, force)
+        check_file(page, force=force, sources=[path, *([] if against is None else [against.path])])
     if bundle is None:
         seen = inspect_checkpoint(path, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
     else:
@@ -83,16 +82,6 @@ def _kept_zeros(against: Bundle, zeros: dict[str, int], lost: dict[str, int]) ->
         return
     yield f"zeros LOST:           {gone:,} of {total:,} of {against.path}:"
     yield from (f"  {name}: {count:,} of {zeros[name]:,}" for name, count in lost.items() if count)
-
-
-def _check_page(page: Path, force: bool) -> None:
-    """Find out before the slow work that a page cannot be written."""
-    if not page.parent.is_dir():
-        raise InputError(f"{page}: its folder does not exist; create {page.parent} first")
-    if page.is_dir():
-        raise InputError(f"{page}: is a folder; give the name of a file")
-    if page.exists() and not force:
-        raise InputError(f"{page}: already exists; give another name, or --force to replace it")
 
 
 def _summary(path: Path, seen: Inspection, found: Recognition, amx: bool) -> Iterator[str]:

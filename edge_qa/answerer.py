@@ -4,9 +4,11 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 from types import TracebackType
 from typing import overload
 
@@ -47,6 +49,19 @@ class Prepared:
     windows: list[Window]
 
 
+_answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child: a lock that another thread held at that moment is never given back."""
+    for answerer in list(_answerers):
+        answerer._compiling = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class QuestionAnswerer:
     """Answers questions from a bundle. Safe to share between threads, and to use after a fork."""
 
@@ -71,12 +86,15 @@ class QuestionAnswerer:
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
-        self._path = bundle.path
+        self._path = Path(os.path.abspath(bundle.path))
         self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
         self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget))
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
-        self._short_context = lru_cache(_KEPT_CONTEXTS)(self._tokenize_whole)
+        self._closed = False
+        _answerers.add(self)
+        # Of the tokenizer, not of self: a cycle would keep a dropped answerer until the garbage is collected.
+        self._short_context = lru_cache(_KEPT_CONTEXTS)(partial(_tokenize_whole, self.tokenizer))
 
     @classmethod
     def load(
@@ -106,8 +124,10 @@ class QuestionAnswerer:
 
     def close(self) -> None:
         """Free the model. Questions asked afterwards raise InputError."""
-        for engine in self._engines.values():
-            engine.close()
+        with self._compiling:
+            self._closed = True
+            for engine in self._engines.values():
+                engine.close()
         self._short_context.cache_clear()
 
     def warm_up(self, *, budget: str | None = None) -> None:
@@ -122,7 +142,11 @@ class QuestionAnswerer:
         if budget is None or budget == self.budget:
             return self.engine
         xml = self.manifest.budget_model(budget)
+        if budget in self._engines:  # without waiting for another one that is being compiled
+            return self._engines[budget]
         with self._compiling:
+            if self._closed:
+                raise InputError("this answerer is closed; load the bundle again")
             if budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
                 bundle = Bundle.load(self._path, model_later=True)
@@ -302,9 +326,6 @@ class QuestionAnswerer:
                 )
             yield window
 
-    def _tokenize_whole(self, context: str, align_to_words: bool) -> Tokens:
-        return self.tokenizer.encode(context, "context", align=align_to_words)
-
     def prepare(self, question: str, context: str) -> Prepared:
         """Tokenize and cut into windows, all at once."""
         return Prepared(list(self.windows(question, context)))
@@ -355,3 +376,7 @@ class QuestionAnswerer:
         if most is not None and given > most:
             raise InputError(f"{name}: got {given}, the model takes at most {most}")
         return given
+
+
+def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool) -> Tokens:
+    return tokenizer.encode(context, "context", align=align_to_words)

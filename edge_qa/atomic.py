@@ -16,6 +16,10 @@ _OWN_FILES = re.compile(
     r"bundle\.json|model[A-Za-z0-9._-]*\.(xml|bin)|model\.safetensors|config\.json|vocab\.txt|README\.md|"
     r"(tokenizer|tokenizer_config|special_tokens_map)\.json"
 )
+_CANNOT_WRITE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP),  # /proc and its like
+}
 _MARKS = {"bundle.json", "config.json"}
 
 
@@ -57,16 +61,36 @@ def check_destination(
 
 
 def check_file(
-    path: Path, *, force: bool, sources: Iterable[str | os.PathLike[str]] = (), error: type[EdgeQAError] = InputError
+    path: Path,
+    *,
+    force: bool,
+    sources: Iterable[str | os.PathLike[str]] = (),
+    others: Iterable[str | os.PathLike[str] | None] = (),
+    error: type[EdgeQAError] = InputError,
 ) -> None:
-    """Raise `error` if a file to be written is there and `force` does not allow to replace it, or is read, too."""
-    real = os.path.realpath(path)
-    if any(real == os.path.realpath(source) for source in sources):
-        raise error(f"{path}: is what is read; give another name")
-    if path.exists() and not force:
-        raise error(f"{path}: already exists; give another name, or --force to replace it")
+    """Raise `error` if a file cannot be written, or would be at the cost of something else.
+
+    force: a file that is there may be replaced. sources: what is read, files and folders. others: what else
+    is written; a file may be none of all these, and in none of the folders.
+    """
+    real = Path(os.path.realpath(path))
+    for names, what in ((sources, "read"), (others, "written, too")):
+        for other in names:
+            if other is not None and (place := Path(os.path.realpath(other))) in (real, *real.parents):
+                where = "is" if place == real else "is inside"
+                raise error(f"{path}: {where} what is {what} ({other}); give another name")
+    if not path.parent.is_dir():
+        raise ResourceError(f"{path}: cannot be written, its folder does not exist; create {path.parent} first")
     if path.is_dir():
         raise error(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise error(f"{path}: already exists; give another name, or --force to replace it")
+    try:
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        draft.touch(exist_ok=False)
+        draft.unlink()
+    except OSError as problem:
+        raise ResourceError(f"{path}: cannot be written ({problem.strerror}); choose another place") from None
 
 
 @contextlib.contextmanager
@@ -90,7 +114,7 @@ def new_folder(destination: Path, *, force: bool = False, error: type[EdgeQAErro
             raise ResourceError(
                 f"{destination}: the disk is full ({free // 2**20} MiB free); nothing was written; free some space"
             ) from None
-        if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG):
+        if problem.errno in _CANNOT_WRITE:
             raise ResourceError(f"{destination}: cannot write ({problem.strerror}); choose another place") from None
         raise
     finally:

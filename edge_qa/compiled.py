@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import platform
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def compiled_model(
     core = ov.Core()
     if cache is None:
         return _compile(core, bundle, options, xml)
+    if not os.fspath(cache):
+        raise ResourceError("the folder for compiled models has an empty name; give an existing folder, or none")
     path, key = _entry(bundle, options, xml, Path(cache))
     blob = _read(path, key)
     if blob is not None:
@@ -98,8 +101,12 @@ def _cpu_kind() -> str:
 def _read(path: Path, key: dict[str, str]) -> bytes | None:
     """The compiled model at `path`, if it is there, whole, and what `key` says."""
     try:
-        with path.open("rb") as file:
-            header, blob = file.read(_HEADER_BYTES), file.read()
+        # Not a pipe that nobody writes to, and no more than the header promises.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            header = file.read(_HEADER_BYTES) if stat.S_ISREG(status.st_mode) else b""
+            promised = _promised_bytes(header)
+            blob = file.read() if status.st_size == _HEADER_BYTES + promised else b""
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -115,3 +122,11 @@ def _read(path: Path, key: dict[str, str]) -> bytes | None:
         return blob
     _log.warning("%s: damaged, or made for something else; the model is compiled again", path)
     return None
+
+
+def _promised_bytes(header: bytes) -> int:
+    """How long the blob behind a header is, by what it says; -1 if it says nothing."""
+    try:
+        return int(json.loads(header)["bytes"])
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return -1

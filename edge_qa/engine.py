@@ -1,10 +1,11 @@
 """Windows -> logits: one compiled model, a pool of infer requests, every input checked."""
 
+import ctypes
 import os
 import queue
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,20 @@ LENGTH_STEP = 16
 _NUMPY_TYPES = {"i64": np.int64, "i32": np.int32}
 
 
+_CLOSED = "this answerer is closed; load the bundle again"
 _NOTHING: Logits = np.empty(0, np.float32)
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+# What OpenVINO made before a fork, in the child: its threads are not there, and freeing it would wait for them.
+_inherited: list[Any] = []
 
 
 def _after_fork() -> None:
     """In a forked child: requests that other threads held at that moment will never come back."""
-    for engine in _engines:
+    for engine in list(_engines):
+        _inherited.append((engine._compiled, engine._requests))
+        # Never freed, not even when the interpreter ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_inherited[-1]))
         engine._fill_pool()
 
 
@@ -121,8 +128,9 @@ class Engine:
         """One request for each stream: a request holds the memory of every tensor between two layers."""
         if self._compiled is None:
             return
-        self._requests: queue.LifoQueue[ov.InferRequest] = queue.LifoQueue()
-        for _ in range(max(1, int(self._compiled.get_property("NUM_STREAMS")))):
+        self._requests: queue.LifoQueue[ov.InferRequest | None] = queue.LifoQueue()
+        self._pool_size = max(1, int(self._compiled.get_property("NUM_STREAMS")))
+        for _ in range(self._pool_size):
             self._requests.put(self._compiled.create_infer_request())
 
     def run(self, inputs: dict[str, NDArray[np.int64]]) -> tuple[Logits, Logits]:
@@ -132,14 +140,17 @@ class Engine:
         anything. Raises InputError.
         """
         if self._compiled is None:
-            raise InputError("this answerer is closed; load the bundle again")
+            raise InputError(_CLOSED)
         self._check(inputs)
+        pool = self._requests
         bound = {
             record.name: inputs[role].astype(_NUMPY_TYPES[record.type], copy=False)
             for role, record in self.io.inputs.items()
         }
-        request = self._requests.get()
+        request = pool.get()
         try:
+            if request is None:
+                raise InputError(_CLOSED)
             # Sharing was seen to give one caller another caller's arrays.
             results = request.infer(bound, share_inputs=False, share_outputs=False)
             start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
@@ -147,12 +158,17 @@ class Engine:
         except RuntimeError as error:
             raise InferenceError(f"OpenVINO failed on a {_shape(inputs)} input: {_first_line(error)}") from None
         finally:
-            self._requests.put(request)
+            pool.put(request)
 
     def close(self) -> None:
-        """Free the compiled model; `run` then raises InputError."""
-        self._requests = queue.LifoQueue()
+        """Free the compiled model, once what runs is done; `run` then raises InputError."""
+        if self._compiled is None:
+            return
         self._compiled = None
+        for _ in range(self._pool_size):
+            self._requests.get()
+        # Whoever still waits for a request takes this, and puts it back for the next.
+        self._requests.put(None)
 
     def warm_up(self, longest: int) -> None:
         """Run every length up to `longest` tokens once, so that no user pays for the first sight of one."""

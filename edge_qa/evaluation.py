@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Evaluation:
 
     outside_inference: the share of the time spent outside OpenVINO: tokenizing, windows, spans.
     best_threshold: for data with unanswerable questions, the no-answer threshold of the best F1.
-    predictions: question id -> answer text.
+    predictions: question id -> answer text. question_ms: milliseconds of each question, in order.
     """
 
     bundle: str
@@ -44,6 +45,13 @@ class Evaluation:
     settings: dict[str, str]
     best_threshold: BestThreshold | None
     predictions: dict[str, str] = field(repr=False)
+    question_ms: tuple[float, ...] = field(repr=False)
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but what there is of each question, as JSON values."""
+        values = asdict(self)
+        del values["predictions"], values["question_ms"]
+        return values
 
     def record(self) -> ScoreRecord:
         """The scores as a bundle's manifest keeps them: no timings."""
@@ -56,6 +64,14 @@ class Evaluation:
             self.scores.f1,
             self.settings,
         )
+
+
+def scorable(dataset: Dataset) -> Dataset:
+    """Raise InputError now for what the metric would raise after all questions were asked; return the data."""
+    lacking = next((example for example in dataset if not example.answers), None)
+    if dataset.version == "v1.1" and lacking is not None:
+        raise InputError(f"{dataset.name}: question {lacking.id!r} has no answer to score by; give data with answers")
+    return dataset
 
 
 def evaluate(
@@ -82,7 +98,7 @@ def evaluate(
             run.answerer.warm_up()
     for index, example in enumerate(examples):
         for turn in range(len(runs)):
-            runs[(index + turn) % len(runs)].ask(example)
+            runs[(index + turn) % len(runs)].ask(example, dataset.name)
         progress(index + 1, len(examples))
     return [run.result(dataset, examples) for run in runs]
 
@@ -96,12 +112,12 @@ class _Run:
         self.seconds: list[float] = []
         self.inference_seconds = 0.0
 
-    def ask(self, example: Example) -> None:
+    def ask(self, example: Example, where: str) -> None:
         begin = time.perf_counter()
         try:
             prepared = self.answerer.prepare(example.question, example.context)
         except InputError as error:
-            raise InputError(f"question {example.id}: {error}") from None
+            raise InputError(f"{where}: question {example.id}: {error}") from None
         ready = time.perf_counter()
         start, end = self.answerer.engine.logits(prepared.windows)
         inferred = time.perf_counter()
@@ -141,6 +157,7 @@ class _Run:
             },
             best_threshold=best,
             predictions=given,
+            question_ms=tuple(milliseconds.tolist()),
         )
 
 

@@ -21,6 +21,7 @@ INPUT_ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 OUTPUT_ROLES = ("output_s", "output_e")
 
 # A bundle is one flat folder: no separators, no "..", nothing hidden.
+_BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -187,7 +188,11 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         problems += _inconsistencies(manifest)
     if manifest is None or problems:
         raise BundleError(f"{where}: {'; '.join(problems)}; {remedy}")
-    if manifest.digest != manifest.compute_digest() or manifest.to_bytes() != content:
+    try:
+        altered = manifest.digest != manifest.compute_digest() or manifest.to_bytes() != content
+    except (ValueError, OverflowError):  # numbers without a value, half a character
+        altered = True
+    if altered:
         raise BundleError(f"{where}: altered after it was written (its digest does not match); {remedy}")
     return manifest
 
@@ -211,6 +216,14 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: {budget.model!r} is not among the files")
         if name == FULL_BUDGET:
             problems.append(f"manifest.budgets: {FULL_BUDGET!r} is the model that drops nothing")
+        if not _BUDGET_NAME.fullmatch(name) or budget.model != f"model.{name}.xml":
+            problems.append(f"manifest.budgets: {name!r} with model {budget.model!r} is no name and model of a budget")
+        falling = all(later <= earlier for earlier, later in zip(budget.keep, budget.keep[1:], strict=False))
+        layers = manifest.model.layers
+        if not (falling and all(0 < share <= 1 for share in budget.keep)) or len(budget.keep) != layers:
+            problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
+        if budget.step < 1:
+            problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
     sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
     problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
     return problems

@@ -41,7 +41,10 @@ def _decode(kind: Any, value: Any, where: str, problems: list[str]) -> Any:
             return _wrong(where, value, "an object", problems)
         return {key: _decode(arguments[1], item, f"{where}.{key}", problems) for key, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return _wrong(where, value, "a number", problems)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         return _wrong(where, value, _KINDS.get(kind, str(kind)), problems)
     return value

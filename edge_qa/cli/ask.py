@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
     help="Existing folder to keep the compiled model in; the next start is faster.  [env: EDGE_QA_CACHE]",
@@ -46,7 +46,7 @@ def ask(
     max_answer_len: int | None,
     no_answer_threshold: float | None,
     threads: int | None,
-    cache: Path | None,
+    cache: str | None,
     budget: str,
     as_json: bool,
 ) -> None:

@@ -61,7 +61,7 @@ def bench(
     Several bundles take turns, so that their times compare.
     """
     if html is not None:
-        check_file(html, force=force, sources=[] if data is None else [data])
+        check_file(html, force=force, sources=[*bundles, *([] if data is None else [data])])
     report = run_bench(
         bundles,
         lengths=lengths,

@@ -1,9 +1,7 @@
 """edge-qa evaluate: official scores and times of bundles on a data set."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -55,7 +53,7 @@ def evaluate(
     Several bundles take turns on every question, so that their times compare.
     """
     if predictions is not None:
-        check_file(predictions, force=force, sources=[data])
+        check_file(predictions, force=force, sources=[data, *bundles])
     dataset = read_dataset(data)
     answerers = [
         (
@@ -75,16 +73,9 @@ def evaluate(
     if predictions is not None:
         write_file(predictions, json.dumps(results[0].predictions, ensure_ascii=False, indent=0).encode())
     if as_json:
-        echo_json([summary(result) for result in results])
+        echo_json([result.summary() for result in results])
     else:
         click.echo(table(results))
-
-
-def summary(result: Evaluation) -> dict[str, Any]:
-    """An evaluation as JSON values, without the predictions."""
-    values = asdict(result)
-    del values["predictions"]
-    return values
 
 
 def table(results: list[Evaluation]) -> str:

@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import math
+
 import click
 
 from edge_qa.manifest import FULL_BUDGET
@@ -11,3 +13,10 @@ budget_option = click.option(
     metavar="NAME",
     help="Which of the bundle's token-drop budgets answers; edge-qa inspect lists them.",
 )
+
+
+def finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no number, which click's ranges let through."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"got {value}, wanted a number")
+    return value

@@ -177,10 +177,10 @@ def test_an_existing_page_is_kept(command, pruned, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html"]
 
 
-@pytest.mark.parametrize("page", ["no/page.html", "."])
-def test_a_page_that_cannot_be_written(command, pruned, tmp_path, page):
+@pytest.mark.parametrize(("page", "code"), [("no/page.html", RESOURCES), (".", INPUT)])
+def test_a_page_that_cannot_be_written(command, pruned, tmp_path, page, code):
     result = command("inspect", pruned, "--html", tmp_path / page)
-    assert result.code == INPUT
+    assert result.code == code
     assert len(result.err.splitlines()) == 1
 
 
