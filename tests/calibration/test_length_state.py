@@ -97,3 +97,14 @@ def test_an_interrupted_write_leaves_the_state_before_it(tmp_path, monkeypatch):
     assert state.read_bytes() == before
     assert list(tmp_path.iterdir()) == [state]
     assert len(Record(state, SEARCH).trials) == 4
+
+
+@pytest.mark.parametrize("latency", ["NaN", "1e999", "-3.0"])
+def test_a_measurement_that_is_none_is_refused(tmp_path, latency):
+    state = tmp_path / "state.json"
+    search(state, Measuring())
+    content = json.loads(state.read_text())
+    content["trials"][0]["latency"] = "HERE"
+    state.write_text(json.dumps(content).replace('"HERE"', latency))
+    with pytest.raises(InputError, match="its measurement of"):
+        Record(state, SEARCH)
