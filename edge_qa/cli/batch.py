@@ -56,8 +56,8 @@ def batch(
         check_file(output, force=force or resume, sources=[] if source == "-" else [source])
     answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
     longest = max_answer_len or answerer.defaults.max_answer_len
-    finished = _finished_ids(output) if resume and output is not None else []
-    done, total, failed = len(finished), _count(source), 0
+    finished, failed = _finished(output) if resume and output is not None else ([], 0)
+    done, total = len(finished), _count(source)
     show = progress_bar("batch")
     # Rows that were read and not yet answered; the answers come in the same order.
     waiting: deque[_Row] = deque()
@@ -151,14 +151,14 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         yield lines, sink
 
 
-def _finished_ids(output: Path) -> list[Any]:
-    """The ids of the lines that an interrupted run finished; half a line at its end is cut off.
+def _finished(output: Path) -> tuple[list[Any], int]:
+    """The ids of the lines that an interrupted run finished, and how many are errors; half a last line is cut off.
 
     Raises InputError for a file that is no output of this command, which is left as it is.
     """
     if not output.exists():
-        return []
-    ids, end = [], 0
+        return [], 0
+    ids, failed, end = [], 0, 0
     with output.open("rb+") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
@@ -168,13 +168,14 @@ def _finished_ids(output: Path) -> list[Any]:
                 ids.append(value["id"])
                 if not {"answers", "error"} & value.keys():
                     raise KeyError("answers")
+                failed += "error" in value
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise InputError(
                     f"{output}: line {number} is no answer of edge-qa batch; give another --output"
                 ) from None
             end += len(line)
         file.truncate(end)
-    return ids
+    return ids, failed
 
 
 def _count(source: str) -> int | None:

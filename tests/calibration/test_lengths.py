@@ -15,7 +15,7 @@ from calibration.bootstrap import Drop
 from calibration.length_questions import draw_questions
 from calibration.length_report import Finalist, Standing, choose_budgets, pick_finalists
 from calibration.length_trials import Trial
-from calibration.lengths import search_lengths
+from calibration.lengths import relative_median, search_lengths
 from calibration.lengths_cli import standing_line
 from calibration.lengths_page import lengths_page
 from edge_qa import QuestionAnswerer
@@ -338,3 +338,17 @@ def test_the_page_tells_of_every_finalist_and_the_front(files, fast, tmp_path):
         assert f"{one.relative_latency:.2f}" in text
     ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))  # well-formed
     assert text.count("<rect") == 2 * (1 + len(result.finalists) + len(result.front))  # a bar a layer
+
+
+def test_latencies_are_compared_question_by_question():
+    """Ratios 0.5, 0.7 and 0.9; a question that is slow for both counts no more than the others."""
+    full = SimpleNamespace(question_ms=(10.0, 1000.0, 20.0))
+    other = SimpleNamespace(question_ms=(5.0, 700.0, 18.0))
+    median, error = relative_median(full, other)
+    assert median == pytest.approx(0.7)
+    # 1.96 * 1.2533 * (1.4826 * 0.2) / sqrt(3): the median of the deviations 0.2, 0 and 0.2 is 0.2.
+    assert error == pytest.approx(0.4205, abs=1e-4)
+
+
+def test_a_limit_that_is_no_number_is_wrong_usage(files, tmp_path, command):
+    assert command(*arguments(files, tmp_path / "out", "--max-drop", "nan")).code == 2

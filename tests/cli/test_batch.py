@@ -98,6 +98,14 @@ def test_an_id_that_cannot_be_written_back(int8_bundle, source, identity):
     assert [row["id"] for row in found[1:]] == ["a", 3, 7]
 
 
+def test_lines_with_errors_are_told_again_after_resuming(command, int8_bundle, source, tmp_path):
+    (tmp_path / "bad.jsonl").write_text("no JSON\n" + source.read_text())
+    call = ("batch", int8_bundle, tmp_path / "bad.jsonl", "--output", tmp_path / "out.jsonl")
+    assert command(*call).code == 4
+    resumed = command(*call, "--resume")
+    assert (resumed.code, "1 lines could not be used" in resumed.err) == (4, True)
+
+
 def test_resume_needs_an_output(command, int8_bundle):
     assert command("batch", int8_bundle, "-", "--resume").code == 2
 

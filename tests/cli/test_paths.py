@@ -91,3 +91,24 @@ def test_an_empty_cache_is_no_folder(command, sources):
     bundle, _ = sources
     result = command("ask", bundle, "who ?", "--text", "ada flew", "--cache", "")
     assert (result.code, "empty name" in result.err) == (6, True)
+
+
+def test_numbers_without_a_value_are_wrong_usage(command, sources, questions):
+    bundle, checkpoint = sources
+    out = bundle.parent / "out"
+    calls = [
+        ("shrink", checkpoint, out, "--calibration", questions, "--speedup", "nan"),
+        ("shrink", checkpoint, out, "--calibration", questions, "--speedup", "inf"),
+        ("sparsify", checkpoint, out, "--pattern", "1x4", "--ratio", "nan"),
+        ("quantize", bundle, out, "--calibration", questions, "--evaluation", questions, "--max-drop", "nan"),
+    ]
+    assert [command(*call).code for call in calls] == [2] * len(calls)
+
+
+def test_shrink_names_evaluation_data_without_answers_at_once(command, sources, questions, tmp_path):
+    _, checkpoint = sources
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"question": "who flew ?", "context": "ada flew"}\n')
+    data = ("--calibration", questions, "--evaluation", bare, "--max-drop", 1, "--method", "magnitude")
+    result = command("shrink", checkpoint, tmp_path / "out", *data)
+    assert (result.code, "bare.jsonl: question" in result.err) == (4, True)
