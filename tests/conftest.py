@@ -13,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_configure() -> None:
-    """A shell starts what runs in its background with SIGINT ignored, and the commands under test would inherit that."""
+    """A shell starts what runs in its background with SIGINT ignored, which commands under test would inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
