@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from benchmarks.timing import describe_machine, median_ms
 from calibration.quantize import quantize
 from converters.convert import convert
-from converters.counting import count
+from converters.ir.counting import count
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine

@@ -17,11 +17,11 @@ from typing import Any
 
 from benchmarks.timing import describe_machine
 from calibration.bootstrap import paired_drop
-from calibration.int8_model import by_name, nncf
+from calibration.quantization.int8_model import by_name, nncf
+from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, Recipe
 from calibration.quantize import quantize
-from calibration.recipes import DEFAULT, NNCF_DEFAULT, Recipe
 from calibration.samples import draw_samples
-from converters.ir_writer import write_ir
+from converters.ir.writer import write_ir
 from edge_qa import QuestionAnswerer
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle, new_bundle

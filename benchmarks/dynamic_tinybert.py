@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.block_sparse import EXAMPLES, HIDDEN, inputs_of, write_checkpoint
 from benchmarks.timing import describe_machine, median_ms
 from calibration.quantize import quantize
-from converters.budgets import budget_file, budget_files
 from converters.convert import convert
-from converters.token_dropping import Keep
+from converters.dropping.budgets import budget_file, budget_files
+from converters.dropping.token_dropping import Keep
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
 

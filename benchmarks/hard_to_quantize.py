@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import describe_machine
-from calibration.quantization_report import Quantization
+from calibration.quantization.recipes import NNCF_DEFAULT
+from calibration.quantization.report import Quantization
 from calibration.quantize import quantize
-from calibration.recipes import NNCF_DEFAULT
 from converters.checkpoint import read_checkpoint
+from converters.checkpoints.weights import find_weight_files, write_weights
 from converters.convert import convert
 from converters.encoder import Array
-from converters.weights import find_weight_files, write_weights
 from edge_qa.errors import CalibrationError
 from edge_qa.evaluation import Evaluation
 

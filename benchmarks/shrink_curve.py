@@ -16,12 +16,12 @@ import numpy as np
 
 from benchmarks.timing import describe_machine
 from calibration.answered_windows import AnsweredWindow, draw_answered
-from calibration.latency_model import compiled_run, lower_quartile_ms
-from calibration.mask_gradients import MaskGradients
-from calibration.shrinker import METHODS, Material, Method, shrink_encoder
-from calibration.structure_costs import StructureCosts, multiply_add_costs
+from calibration.shrinking.latency_model import compiled_run, lower_quartile_ms
+from calibration.shrinking.mask_gradients import MaskGradients
+from calibration.shrinking.shrinker import METHODS, Material, Method, shrink_encoder
+from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
 from converters.checkpoint import Checkpoint, read_checkpoint
-from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.writer import write_checkpoint
 from converters.compaction import compact
 from converters.convert import convert
 from converters.encoder import Encoder
@@ -121,7 +121,7 @@ def _gradients(encoder: Encoder, answered: list[AnsweredWindow], path: Path, set
             if str(file["key"]) == key:
                 return MaskGradients(*(tuple(file[f"{part}{i}"] for i in layers) for part in ("heads", "neurons")))
     # Imported here, because it brings torch.
-    from calibration.fisher import mask_gradients
+    from calibration.shrinking.fisher import mask_gradients
 
     found = mask_gradients(encoder, answered)
     arrays = {f"heads{i}": found.heads[i] for i in layers} | {f"neurons{i}": found.neurons[i] for i in layers}

@@ -16,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.timing import describe_machine, median_ms
-from converters.budgets import dropping_model, read_keep, serialized
-from converters.token_dropping import Keep
+from converters.dropping.budgets import dropping_model, read_keep, serialized
+from converters.dropping.token_dropping import Keep
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
 from edge_qa.manifest import MODEL_BIN, MODEL_XML

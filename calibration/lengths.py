@@ -8,19 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.bootstrap import paired_drop
-from calibration.length_measure import Rule, Workbench, median_error
-from calibration.length_questions import draw_questions
-from calibration.length_report import Finalist, LengthSearch, Standing, choose_budgets, closest, pick_finalists
-from calibration.length_search import Space, evolve
-from calibration.length_state import Record
-from calibration.length_trials import Trial, front
-from calibration.length_writing import write_budgets
-from calibration.probes import fit_probes
+from calibration.dropping.measure import Rule, Workbench, median_error
+from calibration.dropping.probes import fit_probes
+from calibration.dropping.questions import draw_questions
+from calibration.dropping.report import (
+    Finalist,
+    LengthSearch,
+    Standing,
+    budget_limits,
+    choose_budgets,
+    closest,
+    pick_finalists,
+)
+from calibration.dropping.search import Space, evolve
+from calibration.dropping.state import Record
+from calibration.dropping.trials import Trial, front
+from calibration.dropping.writing import write_budgets
+from calibration.judgement import same_questions, score_drop, too_few_questions
 from calibration.samples import draw_samples, held_out
-from converters.budgets import dropping_model
 from converters.convert import tool_versions
-from converters.token_dropping import STEP, Keep, Probes
+from converters.dropping.budgets import dropping_model
+from converters.dropping.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle
@@ -28,7 +36,6 @@ from edge_qa.cpu import this_cpu
 from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation import Evaluation, evaluate, scorable
-from edge_qa.squad import per_question
 
 DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
 DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
@@ -101,7 +108,7 @@ def search_lengths(
     max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
     population, generations: how many configurations are measured at most, their product.
     minutes: when this has passed the search ends with what it has.
-    rule: how tokens are ranked, see `converters/token_dropping.py`.
+    rule: how tokens are ranked, see `converters/dropping/token_dropping.py`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
     Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
     """
@@ -144,6 +151,10 @@ def search_lengths(
                 else "allow a larger --max-drop"
             )
         )
+    notes = [*same_questions(data, test, full, "the budgets")]
+    for name, limit in budget_limits(max_drop).items():
+        if name in budgets:
+            notes += too_few_questions(finalists[budgets[name]].drop, limit, name)
     result = LengthSearch(
         path=output,
         source_name=source.path.name,
@@ -165,6 +176,7 @@ def search_lengths(
         search_seconds=found - searching,
         seconds=0.0,
         stopped_early=found - searching >= 60 * minutes,
+        notes=tuple(notes),
     )
     progress("write")
     manifest = write_budgets(bench, result, data, test.examples[0], force=force)
@@ -235,14 +247,9 @@ def _score(
     full, *results = evaluate(pairs, test, limit=limit, progress=progress)
     for _, one in pairs[1:]:
         one.close()
-    examples = [example for example in test.examples if example.id in full.predictions]
-    f1 = [
-        [one.f1 for one in per_question(examples, side.predictions, version=test.version).values()]
-        for side in (full, *results)
-    ]
     return full, [
-        Finalist(trial, side.scores.f1, paired_drop(f1[0], scores), *relative_median(full, side))
-        for trial, side, scores in zip(chosen, results, f1[1:], strict=True)
+        Finalist(trial, side.scores.f1, score_drop(test, full, side, "f1"), *relative_median(full, side))
+        for trial, side in zip(chosen, results, strict=True)
     ]
 
 

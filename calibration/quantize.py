@@ -10,15 +10,15 @@ from typing import TextIO
 
 import numpy as np
 
-from calibration.candidates import Candidate, Workshop
-from calibration.gate import Chosen, Gate, ranking_questions, search
-from calibration.int8_model import NNCF_VERSION, quantize_model
-from calibration.product_errors import ProductError
-from calibration.quantization_report import GateResult, Quantization, size_of
-from calibration.recipes import DEFAULT, Recipe
+from calibration.quantization.candidates import Candidate, Workshop
+from calibration.quantization.gate import Chosen, Gate, ranking_questions, search
+from calibration.quantization.int8_model import NNCF_VERSION, quantize_model
+from calibration.quantization.product_errors import ProductError
+from calibration.quantization.recipes import DEFAULT, Recipe
+from calibration.quantization.report import GateResult, Quantization, size_of
 from calibration.samples import Inputs, held_out
-from converters.budgets import carry_budgets
 from converters.convert import tool_versions
+from converters.dropping.budgets import carry_budgets
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle, new_bundle
@@ -67,7 +67,7 @@ def quantize(
     target: the CPUs it will run on; "any" is right everywhere, "vnni" uses the full weight range.
     recipe: how it is done, where there is no gate.
     max_drop: the gate: percent points that the metric may lose on the evaluation file. Recipes are then
-    tried until one meets it (calibration/recipes.py), ranked on a part of the calibration file that
+    tried until one meets it (calibration/quantization/recipes.py), ranked on a part of the calibration file that
     calibrates nothing.
     product_errors: measure besides what each quantized product does to the logits.
     bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.

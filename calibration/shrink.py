@@ -11,17 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from calibration.answered_windows import AnsweredWindow, draw_answered
-from calibration.latency_model import Precision, compiled_run, lower_quartile_ms, measure_costs
-from calibration.mask_search import Masks
+from calibration.judgement import same_questions, score_drop, too_few_questions
 from calibration.samples import Inputs, draw_samples
-from calibration.shrinker import METHODS, Material, Method, Shrunk, shrink_encoder
-from calibration.shrinking import Shrinking, Timing, Trial, describe_shrinking
-from calibration.sparsification import CalibrationRecord
-from calibration.speed_search import fastest_within
-from calibration.structure_costs import StructureCosts
+from calibration.shrinking.latency_model import Precision, compiled_run, lower_quartile_ms, measure_costs
+from calibration.shrinking.mask_search import Masks
+from calibration.shrinking.report import Shrinking, Timing, Trial, describe_shrinking
+from calibration.shrinking.shrinker import METHODS, Material, Method, Shrunk, shrink_encoder
+from calibration.shrinking.speed_search import fastest_within
+from calibration.shrinking.structure_costs import StructureCosts
+from calibration.sparsity.sparsification import CalibrationRecord
 from converters.checkpoint import Checkpoint, read_checkpoint
-from converters.checkpoint_formats import CHECKPOINT_FORMATS
-from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.formats import CHECKPOINT_FORMATS
+from converters.checkpoints.writer import write_checkpoint
 from converters.compaction import compact, report_compaction
 from converters.convert import convert
 from converters.encoder import Encoder
@@ -30,8 +31,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.errors import CalibrationError, CheckpointError, InputError
-from edge_qa.evaluation import evaluate, scorable
-from edge_qa.squad import Scores
+from edge_qa.evaluation import Evaluation, evaluate, scorable
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,7 +64,7 @@ def shrink(
     speedup: how many times faster the model shall be by measured latency, at the mean length of the
     calibration windows. Or, instead: evaluation and max_drop, for the largest speed-up that loses at
     most so many points of F1 on that file, in steps of 0.05. limit: of its questions (all by default).
-    method: see calibration/shrinker.py; all but "magnitude" need the torch extra.
+    method: see calibration/shrinking/shrinker.py; all but "magnitude" need the torch extra.
     precision: that the latency is measured in; "int8" needs the calibrate extra, and suits a bundle that
     will be quantized. samples: calibration windows, one a question, drawn with `seed`.
     progress: called with a stage, and how much of it is done.
@@ -94,7 +94,8 @@ def shrink(
             )
 
         trials: list[Trial] = []
-        before = after = None
+        before = after = drop = None
+        notes: list[str] = []
         if speedup is not None:
             _check_reachable(speedup, costs)
             shrunk = make(speedup)
@@ -104,7 +105,11 @@ def shrink(
             judge = _Judge(source, dense, test, limit, make, progress)
             speedup = _find_speedup(judge, costs, max_drop)
             trials, shrunk = judge.trials, judge.made[speedup]
-            before, after = judge.scores[None, False], judge.scores[speedup, False]
+            before, after = judge.evaluations[None, False], judge.evaluations[speedup, False]
+            drop = score_drop(test, before, after, "f1")
+            if method != "magnitude":  # which asks the weights alone
+                notes += same_questions(data, test, after, "what goes")
+            notes += too_few_questions(drop, max_drop)
     if not shrunk.masks.remove_anything:
         raise InputError(f"speedup {speedup:g}: too small to remove anything of this model; raise it")
     record = CalibrationRecord(data.name, data.sha256, len(material.windows), seed)
@@ -127,8 +132,10 @@ def shrink(
         structure=structure,
         refits=shrunk.refits,
         trials=tuple(trials),
-        before=before,
-        after=after,
+        before=None if before is None else before.scores,
+        after=None if after is None else after.scores,
+        drop=drop,
+        notes=tuple(notes),
     )
 
 
@@ -179,7 +186,7 @@ def _measure(
         windows = draw_samples(dense, data.examples, samples, seed=seed, where=data.name)
         return Material(encoder, windows), _mean_length(dense, windows)
     # Imported here, because it brings torch.
-    from calibration.fisher import mask_gradients
+    from calibration.shrinking.fisher import mask_gradients
 
     answered = draw_answered(dense, data.examples, samples, seed=seed, where=data.name)
     gradients = mask_gradients(encoder, answered, progress=lambda done, total: progress("importance", done, total))
@@ -221,33 +228,33 @@ class _Judge:
         self.source, self.dense, self.test, self.make, self.progress = source, dense, test, make, progress
         self.limits = {True: min(_RANKING, limit or _RANKING), False: limit}
         self.made: dict[float, Shrunk] = {}
-        self.scores: dict[tuple[float | None, bool], Scores] = {}
+        self.evaluations: dict[tuple[float | None, bool], Evaluation] = {}
         self.trials: list[Trial] = []
 
     def drop(self, speedup: float, quick: bool) -> float:
         """Points of F1 that the model of this speed-up loses."""
-        if (None, quick) not in self.scores:
-            self.scores[None, quick] = self._score(self.dense, quick)
-        if (speedup, quick) not in self.scores:
+        if (None, quick) not in self.evaluations:
+            self.evaluations[None, quick] = self._score(self.dense, quick)
+        before = self.evaluations[None, quick].scores
+        if (speedup, quick) not in self.evaluations:
             if speedup not in self.made:
                 self.made[speedup] = self.make(speedup)
             with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
                 small = write_checkpoint(self.made[speedup].encoder, Path(folder) / "small", source=self.source)
                 with QuestionAnswerer.load(convert(small, Path(folder) / "bundle").path) as answerer:
-                    self.scores[speedup, quick] = self._score(answerer, quick)
-            before, after = self.scores[None, quick], self.scores[speedup, quick]
+                    self.evaluations[speedup, quick] = self._score(answerer, quick)
+            after = self.evaluations[speedup, quick].scores
             self.trials.append(Trial(speedup, after.questions, before.f1, after.f1))
-        return self.scores[None, quick].f1 - self.scores[speedup, quick].f1
+        return before.f1 - self.evaluations[speedup, quick].scores.f1
 
-    def _score(self, answerer: QuestionAnswerer, quick: bool) -> Scores:
-        found = evaluate(
+    def _score(self, answerer: QuestionAnswerer, quick: bool) -> Evaluation:
+        return evaluate(
             [("", answerer)],
             self.test,
             limit=self.limits[quick],
             warm_up=False,
             progress=lambda done, total: self.progress("evaluate", done, total),
-        )
-        return found[0].scores
+        )[0]
 
 
 def _find_speedup(judge: _Judge, costs: StructureCosts, max_drop: float) -> float:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.block_pruning import block_mask, blocks_to_prune, whole_blocks
-from calibration.input_norms import input_norms
 from calibration.samples import draw_samples
-from calibration.sparsification import (
+from calibration.sparsity.block_pruning import block_mask, blocks_to_prune, whole_blocks
+from calibration.sparsity.input_norms import input_norms
+from calibration.sparsity.sparsification import (
     BLOCKS,
     PATTERNS,
     CalibrationRecord,
@@ -26,16 +26,16 @@ from calibration.sparsification import (
     TensorSparsity,
     describe_pruning,
 )
-from calibration.structure_pruning import Norms, prune_heads, prune_neurons
+from calibration.sparsity.structure_pruning import Norms, prune_heads, prune_neurons
 from converters.checkpoint import Checkpoint, read_checkpoint
-from converters.checkpoint_formats import CHECKPOINT_FORMATS
-from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.formats import CHECKPOINT_FORMATS
+from converters.checkpoints.writer import write_checkpoint
 from converters.compaction import report_compaction
 from converters.convert import convert
 from converters.encoder import Array, Encoder, map_arrays
 from converters.families import read_encoder
 from converters.matrices import layer_matrices
-from converters.patterns import Mask, is_nonzero
+from converters.recognising.patterns import Mask, is_nonzero
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle
@@ -169,7 +169,7 @@ def _without_weights(
 ) -> _Pruned:
     if pattern == "unstructured" and not norms:
         # Imported here, because it brings torch.
-        from calibration.unstructured import magnitude_masks
+        from calibration.sparsity.unstructured import magnitude_masks
 
         masks = magnitude_masks(source, encoder.family, weights, ratio)
     else:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.checkpoints.weights import WEIGHT_FILES, find_weight_files, read_weights
 from converters.encoder import Array
-from converters.tokenizer import VOCABULARY_FILES, read_tokenizer
-from converters.weights import WEIGHT_FILES, find_weight_files, read_weights
+from converters.tokenization.tokenizer import VOCABULARY_FILES, read_tokenizer
 from edge_qa.errors import CheckpointError
 
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")

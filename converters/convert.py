@@ -11,14 +11,14 @@ from pathlib import Path
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.compaction import CompactionReport, Compatibility, report_compaction
 from converters.compaction import compact as compact_encoder
-from converters.counting import count
 from converters.encoder import Encoder
 from converters.families import FAMILIES, read_encoder
-from converters.fine_pruning import apply_pruning
+from converters.fine_pruned.fine_pruning import apply_pruning
+from converters.fine_pruned.pruning_settings import pruning_settings
 from converters.graph import build_graph
-from converters.ir_writer import write_ir
-from converters.pruning_settings import pruning_settings
-from converters.storage import round_to_storage
+from converters.ir.counting import count
+from converters.ir.storage import round_to_storage
+from converters.ir.writer import write_ir
 from converters.verify import Verification, expect, verify, verify_compaction
 from edge_qa import __version__
 from edge_qa._openvino import ov
@@ -75,7 +75,7 @@ def convert(
     compact: "exact" removes heads and neurons that cannot change the logits; "nn_pruning" those that
     this library removes, although that changes them; None keeps everything.
     mask_method, mask_threshold, mask_bias: how the mask scores of a raw training checkpoint become
-    masks where its sparse_args.json does not say it (see converters/mask_scores.py).
+    masks where its sparse_args.json does not say it (see converters/fine_pruned/mask_scores.py).
     force: replace an existing destination, at the very end.
     progress: called with a word or two at the start of each stage.
     Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
@@ -87,7 +87,7 @@ def convert(
     source = read_checkpoint(checkpoint)
     if torch and str(source.config.get("model_type")) not in FAMILIES:
         # Imported here, because it brings torch.
-        from converters.export import export
+        from converters.exporting.export import export
 
         return export(source, target, force=force, progress=progress)
     settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)

@@ -1,6 +1,6 @@
 """Multiply-adds of an Encoder by arithmetic alone, before any graph is built.
 
-They agree with what `converters/counting.py` counts on the graph: matrix products only.
+They agree with what `converters/ir/counting.py` counts on the graph: matrix products only.
 """
 
 from converters.encoder import Attention, Encoder, FeedForward

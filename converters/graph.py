@@ -16,7 +16,7 @@ embeddings.projection (ALBERT, ELECTRA), mask, qa.logits. What is added to x und
 Y.residual. Layers that share their weights (ALBERT) share the constants, named after the first one.
 
 A Linear called X has the constants X.weight and X.bias, in the type that the Encoder gives them
-(`converters/storage.py` decides); float16 ones are widened to float32 where they are read.
+(`converters/ir/storage.py` decides); float16 ones are widened to float32 where they are read.
 """
 
 import math

@@ -9,17 +9,17 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from converters.convert import tool_versions
-from converters.counting import count
-from converters.import_freeing import Shaped, choose_shape
-from converters.import_io import adapt
-from converters.import_limits import count_positions
-from converters.import_roles import Roles, describe_port, find_roles
-from converters.import_source import Source, one_line, read_source
-from converters.import_survey import Survey, survey
-from converters.import_verify import Inputs, Limits, Logits, check, largest_difference, pad
-from converters.ir_writer import write_ir
+from converters.importing.freeing import Shaped, choose_shape
+from converters.importing.io import adapt
+from converters.importing.limits import count_positions
+from converters.importing.roles import Roles, describe_port, find_roles
+from converters.importing.source import Source, one_line, read_source
+from converters.importing.survey import Survey, survey
+from converters.importing.verify import Inputs, Limits, Logits, check, largest_difference, pad
+from converters.ir.counting import count
+from converters.ir.writer import write_ir
+from converters.tokenization.wordpiece import wordpiece
 from converters.verify import TOLERANCE
-from converters.wordpiece import wordpiece
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle, new_bundle
 from edge_qa.engine import Engine

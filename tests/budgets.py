@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from converters.budgets import budget_files, budget_record
-from converters.token_dropping import Keep
+from converters.dropping.budgets import budget_files, budget_record
+from converters.dropping.token_dropping import Keep
 from edge_qa.bundle import Bundle, new_bundle
 from edge_qa.manifest import CARD, TOKENIZER, Manifest
 

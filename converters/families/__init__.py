@@ -4,8 +4,8 @@ from importlib import import_module
 
 from converters.checkpoint import Checkpoint
 from converters.encoder import Encoder
-from converters.fine_pruning import apply_pruning
-from converters.pruning_settings import pruning_settings
+from converters.fine_pruned.fine_pruning import apply_pruning
+from converters.fine_pruned.pruning_settings import pruning_settings
 from edge_qa.errors import CheckpointError
 
 # model_type in config.json -> the module that reads it; each has read(checkpoint) -> Encoder.

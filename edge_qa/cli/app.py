@@ -50,18 +50,18 @@ COMMANDS: dict[str, Entry] = {
     "ask": Entry("edge_qa.cli.ask", "Answer questions from a text."),
     "batch": Entry("edge_qa.cli.batch", "Answer JSON lines of questions with JSON lines of answers."),
     "bench": Entry("edge_qa.cli.bench", "Time bundles: cold start, latency by length, memory."),
-    "convert": Entry("converters.cli", "Turn a checkpoint into a bundle."),
-    "demo": Entry("calibration.demo_cli", "Convert, quantize, score and ask on a checkpoint."),
+    "convert": Entry("converters.cli.convert", "Turn a checkpoint into a bundle."),
+    "demo": Entry("calibration.cli.demo", "Convert, quantize, score and ask on a checkpoint."),
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
-    "import": Entry("converters.import_cli", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
+    "import": Entry("converters.cli.importing", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
-    "quantize": Entry("calibration.cli", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
     "search-lengths": Entry(
-        "calibration.lengths_cli", "Find faster token-drop budgets for a bundle.", "search_lengths"
+        "calibration.cli.lengths", "Find faster token-drop budgets for a bundle.", "search_lengths"
     ),
-    "shrink": Entry("calibration.shrink_cli", "Remove heads and neurons of a checkpoint, without training."),
-    "sparsify": Entry("calibration.sparsify_cli", "Prune a checkpoint in one shot: weights, heads or neurons."),
+    "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
+    "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
 }
 
 

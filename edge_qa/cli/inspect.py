@@ -14,7 +14,7 @@ from edge_qa.manifest import MANIFEST_NAME, Budget, Manifest, ScoreRecord, Step
 
 # Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so
 # that a device with the four core packages inspects its bundles.
-_WEIGHTS = "converters.inspect_cli"
+_WEIGHTS = "converters.cli.inspect"
 
 
 @click.command()

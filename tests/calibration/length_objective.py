@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import product
 
-from calibration.length_search import Space
-from calibration.length_trials import Shares, Trial
+from calibration.dropping.search import Space
+from calibration.dropping.trials import Shares, Trial
 
 SPACE = Space((True, True, True), (1.0, 0.7, 0.4, 0.1))
 # Tokens are worth most in the first layer, and every layer costs the same.

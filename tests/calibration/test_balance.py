@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.hard_to_quantize import scale_attention
-from calibration.balance import balance_channels, factors
-from calibration.int8_model import quantize_model
-from calibration.product_errors import relative_error
-from calibration.recipes import DEFAULT, NNCF_DEFAULT, Recipe
-from converters.bundle_encoder import read_back
+from calibration.quantization.balance import balance_channels, factors
+from calibration.quantization.int8_model import quantize_model
+from calibration.quantization.product_errors import relative_error
+from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, Recipe
 from converters.convert import convert
 from converters.encoder import Encoder
 from converters.graph import build_graph
+from converters.ir.bundle_encoder import read_back
 from converters.verify import seeded_inputs
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle

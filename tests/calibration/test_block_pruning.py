@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.block_pruning import block_mask, block_scores, lowest
+from calibration.sparsity.block_pruning import block_mask, block_scores, lowest
 
 # Eight outputs, two inputs; in groups of four outputs |w| adds up to
 #     input 0   input 1

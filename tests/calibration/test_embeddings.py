@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.embeddings import quantize_tables, table_lookups
+from calibration.quantization.embeddings import quantize_tables, table_lookups
 from calibration.quantize import quantize
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from calibration.answered_windows import AnsweredWindow
-from calibration.mask_search import Masks
 from calibration.shrink import shrink
-from calibration.shrinker import cut
-from calibration.structure_costs import multiply_add_costs
+from calibration.shrinking.mask_search import Masks
+from calibration.shrinking.shrinker import cut
+from calibration.shrinking.structure_costs import multiply_add_costs
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.encoder import Encoder, Linear
@@ -20,7 +20,7 @@ from converters.verify import TOLERANCE
 from edge_qa.windows import Window
 
 torch = pytest.importorskip("torch")
-fisher = pytest.importorskip("calibration.fisher")
+fisher = pytest.importorskip("calibration.shrinking.fisher")
 
 pytestmark = pytest.mark.torch
 

@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.hard_to_quantize import scale_attention
-from calibration import gate as gate_module
 from calibration import quantize as quantize_module
-from calibration.gate import Gate, fastest_first
-from calibration.quantization_report import Trial
+from calibration.quantization import gate as gate_module
+from calibration.quantization.gate import Gate, fastest_first
+from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT
+from calibration.quantization.report import Trial
 from calibration.quantize import quantize, speed_note
-from calibration.recipes import DEFAULT, NNCF_DEFAULT
 from converters.convert import convert
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import CPU

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from calibration.int8_model import attention_products, prepare, quantize_model, quantize_products
-from calibration.product_errors import float_switches, product_errors, relative_error
-from calibration.recipes import DEFAULT, Recipe
-from converters.bundle_encoder import read_back
+from calibration.quantization.int8_model import attention_products, prepare, quantize_model, quantize_products
+from calibration.quantization.product_errors import float_switches, product_errors, relative_error
+from calibration.quantization.recipes import DEFAULT, Recipe
 from converters.graph import build_graph
+from converters.ir.bundle_encoder import read_back
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
 from tests.calibration.test_balance import inputs, logits

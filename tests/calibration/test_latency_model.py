@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.latency_model import compiled_run, head_grid, measure_costs, rising, width_grid
+from calibration.shrinking.latency_model import compiled_run, head_grid, measure_costs, rising, width_grid
 from converters.checkpoint import read_checkpoint
 from converters.compaction import keep_heads
 from converters.encoder import Encoder
@@ -37,7 +37,7 @@ def test_the_grids_hold_nothing_and_everything():
 def test_times_become_costs_of_one_block(encoder, monkeypatch):
     """A clock by hand: 5 ms for a model, 4 blocks of 0.5 ms a head, or 0.01 ms a neuron."""
     seen = []
-    monkeypatch.setattr("calibration.latency_model.compiled_run", lambda *_: None)
+    monkeypatch.setattr("calibration.shrinking.latency_model.compiled_run", lambda *_: None)
 
     def timer(runs):
         seen.append(set(runs))
@@ -62,8 +62,8 @@ def test_costs_rise_and_begin_at_nothing():
 
 def test_models_of_every_size_really_run(encoder, monkeypatch):
     """The real clock, without asking it for anything but an answer."""
-    monkeypatch.setattr("calibration.latency_model._ROUNDS", 1)
-    monkeypatch.setattr("calibration.latency_model._GRID", 2)
+    monkeypatch.setattr("calibration.shrinking.latency_model._ROUNDS", 1)
+    monkeypatch.setattr("calibration.shrinking.latency_model._GRID", 2)
     costs = measure_costs(replace(encoder, layers=encoder.layers[1:]), 8)
     assert costs.base > 0
     assert all(cost >= 0 for layer in (*costs.heads, *costs.widths) for cost in layer)

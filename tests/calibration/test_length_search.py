@@ -5,9 +5,9 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
-from calibration.length_cost import fit_costs
-from calibration.length_search import GRID, Space, evolve, hopeless
-from calibration.length_trials import Trial, front
+from calibration.dropping.cost import fit_costs
+from calibration.dropping.search import GRID, Space, evolve, hopeless
+from calibration.dropping.trials import Trial, front
 from tests.calibration.length_objective import SPACE, every_configuration, measured, true_front
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from calibration.length_search import evolve
-from calibration.length_state import Record
+from calibration.dropping.search import evolve
+from calibration.dropping.state import Record
 from edge_qa.errors import InputError, ResourceError
 from tests.calibration.length_objective import SPACE, measured
 

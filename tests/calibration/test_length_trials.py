@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from calibration.length_cost import fit_costs
-from calibration.length_trials import Loss, Trial, front, stopped
+from calibration.dropping.cost import fit_costs
+from calibration.dropping.trials import Loss, Trial, front, stopped
 
 
 def trial(latency, drop, verdict="complete"):

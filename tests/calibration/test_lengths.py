@@ -10,14 +10,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from calibration import length_measure, lengths
+from calibration import lengths
 from calibration.bootstrap import Drop
-from calibration.length_questions import draw_questions
-from calibration.length_report import Finalist, Standing, choose_budgets, pick_finalists
-from calibration.length_trials import Trial
+from calibration.cli.lengths import standing_line
+from calibration.dropping import measure as length_measure
+from calibration.dropping.page import lengths_page
+from calibration.dropping.questions import draw_questions
+from calibration.dropping.report import Finalist, Standing, choose_budgets, pick_finalists
+from calibration.dropping.trials import Trial
 from calibration.lengths import relative_median, search_lengths
-from calibration.lengths_cli import standing_line
-from calibration.lengths_page import lengths_page
 from edge_qa import QuestionAnswerer
 from edge_qa.bundle import Bundle
 from edge_qa.dataset import read_dataset

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from calibration.mask_gradients import fisher_diagonal, fisher_matrix
-from calibration.mask_search import choose_options, quadratic_loss, rearrange, search_masks
-from calibration.structure_costs import StructureCosts, multiply_add_costs, width_options
+from calibration.shrinking.mask_gradients import fisher_diagonal, fisher_matrix
+from calibration.shrinking.mask_search import choose_options, quadratic_loss, rearrange, search_masks
+from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs, width_options
 from converters.checkpoint import read_checkpoint
-from converters.counting import count
 from converters.families import read_encoder
 from converters.graph import build_graph
+from converters.ir.counting import count
 
 
 def best_of_all(costs, losses, budget):
@@ -46,7 +46,7 @@ def test_what_is_too_cheap_for_every_choice_is_refused():
 
 
 def test_a_thinned_front_is_near_the_best_and_within_the_budget(monkeypatch):
-    monkeypatch.setattr("calibration.mask_search._STEPS", 500)
+    monkeypatch.setattr("calibration.shrinking.mask_search._STEPS", 500)
     random = np.random.default_rng(3)
     costs = [np.cumsum(random.uniform(0, 1, 12)) for _ in range(5)]
     losses = [np.cumsum(random.uniform(0, 1, 12))[::-1] for _ in range(5)]

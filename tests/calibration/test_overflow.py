@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from calibration.overflow import fit_channels, fit_pairs
-from converters.int8_pairs import largest_pair
+from calibration.quantization.overflow import fit_channels, fit_pairs
+from converters.ir.int8_pairs import largest_pair
 
 INT8 = arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 9)), elements=st.integers(-127, 127))
 

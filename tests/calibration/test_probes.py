@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from calibration.probes import fit_probes, targets
-from converters.bundle_encoder import read_back
+from calibration.dropping.probes import fit_probes, targets
+from converters.ir.bundle_encoder import read_back
 from converters.reference import apply_layer, embed, reference_logits
 from converters.verify import seeded_inputs
 from edge_qa.bundle import Bundle

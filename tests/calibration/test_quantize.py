@@ -8,7 +8,7 @@ import pytest
 from calibration.quantize import quantize
 from calibration.samples import draw_samples
 from converters.convert import convert
-from converters.int8_pairs import largest_pair
+from converters.ir.int8_pairs import largest_pair
 from edge_qa import QuestionAnswerer
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle

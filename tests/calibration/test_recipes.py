@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from calibration.recipes import DEFAULT, Recipe, stages
+from calibration.quantization.recipes import DEFAULT, Recipe, stages
 
 
 class Known:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.mask_search import Masks
-from calibration.reconstruction import Moments, reconstruct, refit, solve
-from calibration.shrinker import cut
+from calibration.shrinking.mask_search import Masks
+from calibration.shrinking.reconstruction import Moments, reconstruct, refit, solve
+from calibration.shrinking.shrinker import cut
 from converters.checkpoint import read_checkpoint
 from converters.encoder import Encoder, Linear
 from converters.families import read_encoder

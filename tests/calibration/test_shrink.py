@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from calibration import shrink as shrink_module
-from calibration.mask_gradients import MaskGradients
 from calibration.shrink import shrink
-from calibration.speed_search import fastest_within
-from calibration.structure_costs import multiply_add_costs
+from calibration.shrinking.mask_gradients import MaskGradients
+from calibration.shrinking.speed_search import fastest_within
+from calibration.shrinking.structure_costs import multiply_add_costs
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.families import read_encoder
@@ -67,9 +67,9 @@ def gradients(monkeypatch) -> None:
             rising([layer.feed_forwards[0].width for layer in encoder.layers]),
         )
 
-    module = ModuleType("calibration.fisher")
+    module = ModuleType("calibration.shrinking.fisher")
     module.mask_gradients = mask_gradients
-    monkeypatch.setitem(sys.modules, "calibration.fisher", module)
+    monkeypatch.setitem(sys.modules, "calibration.shrinking.fisher", module)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_data_without_answers_are_refused(source, tmp_path, gradients, table):
 
 
 def test_without_torch_the_extra_is_named(source, data, tmp_path, command, monkeypatch):
-    monkeypatch.delitem(sys.modules, "calibration.fisher", raising=False)
+    monkeypatch.delitem(sys.modules, "calibration.shrinking.fisher", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     shown = command("shrink", source, tmp_path / "small", "--calibration", data, "--speedup", "1.5")
     assert shown.code == 6

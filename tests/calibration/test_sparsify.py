@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from calibration.input_norms import input_norms
 from calibration.quantize import quantize
 from calibration.samples import draw_samples
 from calibration.sparsify import sparsify
+from calibration.sparsity.input_norms import input_norms
 from converters import reference
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.encoder import Attention, Encoder, FeedForward
 from converters.families import read_encoder
+from converters.ir.storage import round_to_storage
 from converters.matrices import matrices
-from converters.recognise import recognise
-from converters.storage import round_to_storage
-from converters.weight_density import lost_zeros, weight_zeros
+from converters.recognising.recognise import recognise
+from converters.recognising.weight_density import lost_zeros, weight_zeros
 from edge_qa import QuestionAnswerer
 from edge_qa.bundle import Bundle
 from edge_qa.dataset import read_dataset
@@ -511,7 +511,7 @@ def test_nncf_prunes_other_families(tmp_path, family):
 def test_weights_that_transformers_reads_otherwise_are_refused(source):
     """As with mask scores, which this project applies and transformers leaves out."""
     pytest.importorskip("torch")
-    from calibration.unstructured import magnitude_masks
+    from calibration.sparsity.unstructured import magnitude_masks
 
     weights = {name: weight * 2 for name, weight in matrices(encoder_of(source)) if name != "qa.logits"}
     with pytest.raises(CheckpointError, match=r"loads other weights than this project as .*query\.weight"):
@@ -520,7 +520,7 @@ def test_weights_that_transformers_reads_otherwise_are_refused(source):
 
 def test_unstructured_without_torch_names_the_extra(source, tmp_path, command, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("calibration.unstructured", "converters.foreign"):
+    for name in ("calibration.sparsity.unstructured", "converters.exporting.foreign"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     shown = command("sparsify", source, tmp_path / "small", "--pattern", "unstructured", "--ratio", "0.5")
     assert shown.code == 6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.structure_pruning import choose, head_scores, neuron_scores
+from calibration.sparsity.structure_pruning import choose, head_scores, neuron_scores
 from converters.encoder import Attention, FeedForward, Linear, Norm
 from edge_qa.errors import InputError
 

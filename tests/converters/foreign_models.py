@@ -11,7 +11,7 @@ import numpy as np
 
 from converters.encoder import Attention, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
 from converters.graph import build_graph
-from converters.storage import round_to_storage
+from converters.ir.storage import round_to_storage
 from edge_qa._openvino import ov
 
 ops = ov.opset13

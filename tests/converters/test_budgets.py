@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from calibration.quantize import quantize
-from converters.budgets import budget_files, dropping_model, read_keep
-from converters.bundle_encoder import read_back
 from converters.convert import convert
-from converters.dropping_reference import dropping_logits
-from converters.token_dropping import Keep
+from converters.dropping.budgets import budget_files, dropping_model, read_keep
+from converters.dropping.reference import dropping_logits
+from converters.dropping.token_dropping import Keep
+from converters.ir.bundle_encoder import read_back
 from converters.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine

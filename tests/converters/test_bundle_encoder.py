@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.bundle_encoder import read_back
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.encoder import Encoder
 from converters.families import read_encoder
 from converters.graph import build_graph
-from converters.ir_writer import write_ir
-from converters.storage import round_to_storage
-from converters.weight_density import lost_zeros, weight_patterns, weight_zeros
+from converters.ir.bundle_encoder import read_back
+from converters.ir.storage import round_to_storage
+from converters.ir.writer import write_ir
+from converters.recognising.weight_density import lost_zeros, weight_patterns, weight_zeros
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters.checkpoint import Checkpoint, read_checkpoint
-from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.writer import write_checkpoint
 from converters.compaction import compact
 from converters.encoder import Encoder, Linear, named_arrays
 from converters.families import read_encoder

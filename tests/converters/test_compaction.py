@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from converters import compaction
 from converters.checkpoint import read_checkpoint
-from converters.cli import convert as convert_command
+from converters.cli.convert import convert as convert_command
 from converters.compaction import compact, report_compaction
 from converters.convert import convert
 from converters.encoder import (

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from foreign_models import FFN, HIDDEN, LAYERS, WORDS, make_encoder, ops, quantize_products, zoo_model
 
-from converters.counting import count
 from converters.encoder import Attention, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
 from converters.graph import build_graph
+from converters.ir.counting import count
 from edge_qa._openvino import ov
 
 T = 384

@@ -23,9 +23,9 @@ from foreign_models import (
 
 from converters.encoder import Encoder
 from converters.graph import build_graph
-from converters.import_survey import survey
 from converters.importer import Import, import_model
-from converters.ir_writer import write_ir
+from converters.importing.survey import survey
+from converters.ir.writer import write_ir
 from converters.reference import reference_logits
 from edge_qa._openvino import ov
 from edge_qa.answerer import QuestionAnswerer

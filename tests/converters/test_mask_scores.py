@@ -9,15 +9,15 @@ import pytest
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.convert import convert
 from converters.families import read_encoder
-from converters.fine_pruning import apply_pruning
-from converters.mask_scores import (
+from converters.fine_pruned.fine_pruning import apply_pruning
+from converters.fine_pruned.mask_scores import (
     MaskRule,
     mask_from_blocks,
     mask_from_lines,
     mask_from_patterns,
     mask_two_of_four,
 )
-from converters.pruning_settings import pruning_settings
+from converters.fine_pruned.pruning_settings import pruning_settings
 from edge_qa.errors import CheckpointError
 from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from converters.patterns import ZeroPattern, find_pattern, tile_density
+from converters.recognising.patterns import ZeroPattern, find_pattern, tile_density
 
 
 def matrix(rows: int, columns: int, seed: int = 0) -> np.ndarray:

@@ -11,13 +11,13 @@ import pytest
 from converters.checkpoint import read_checkpoint
 from converters.compaction import compact
 from converters.cost import multiply_adds
-from converters.counting import count
 from converters.encoder import Attention, Bottleneck, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
 from converters.families import read_encoder
 from converters.graph import build_graph
-from converters.plain_words import giga, percent, read_aloud
-from converters.recognise import recognise
-from converters.recognition import Gain, Recognition
+from converters.ir.counting import count
+from converters.recognising.plain_words import giga, percent, read_aloud
+from converters.recognising.recognise import recognise
+from converters.recognising.recognition import Gain, Recognition
 from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 SIZES = {"layers": 2, "hidden": 128, "heads": 4, "ffn": 256}

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from converters.bundle_encoder import read_back
-from converters.dropping_reference import dropping_logits
+from converters.dropping.reference import dropping_logits
+from converters.dropping.token_dropping import Keep, drop_tokens, kept_tokens
 from converters.encoder import Encoder
 from converters.graph import build_graph
+from converters.ir.bundle_encoder import read_back
 from converters.reference import apply_layer, apply_linear, embed, reference_logits
-from converters.token_dropping import Keep, drop_tokens, kept_tokens
 from converters.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from converters.sentencepiece_model import read_sentencepiece
-from converters.tokenizer import read_tokenizer
+from converters.tokenization.sentencepiece import read_sentencepiece
+from converters.tokenization.tokenizer import read_tokenizer
 from edge_qa.errors import CheckpointError
 from edge_qa.text import TextTokenizer
 from edge_qa.windows import make_windows

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import torch_archive, torch_opcodes, torch_pickle
-from converters.torch_pickle import read_state_dict
+from converters.checkpoints import torch_archive, torch_opcodes, torch_pickle
+from converters.checkpoints.torch_pickle import read_state_dict
 from edge_qa.errors import CheckpointError, ResourceError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_pickle"  # written by tests/golden/make_torch_pickle.py
@@ -206,7 +206,7 @@ def test_tensors_of_one_storage_share_memory_and_keep_their_strides(file):
 
 
 def test_entries_that_are_no_tensors_are_dropped_and_logged(caplog):
-    with caplog.at_level(logging.DEBUG, "converters.torch_pickle"):
+    with caplog.at_level(logging.DEBUG, "converters.checkpoints.torch_pickle"):
         read_state_dict(GOLDEN / "zip.bin")
     assert "dropped 2 entries that are no tensors: ['epoch', 'note']" in caplog.text
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from converters.token_dropping import Keep
+from converters.dropping.token_dropping import Keep
 from edge_qa import QuestionAnswerer, pipeline
 from edge_qa.errors import BundleError, InputError
 from tests.budgets import bundle_with_budgets

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from converters.token_dropping import Keep
+from converters.dropping.token_dropping import Keep
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError
 from edge_qa.manifest import Budget

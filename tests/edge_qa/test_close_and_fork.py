@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.token_dropping import Keep
+from converters.dropping.token_dropping import Keep
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InputError
 from tests.budgets import bundle_with_budgets

@@ -1,0 +1,84 @@
+"""Write the README's table, or any other file's, from results.json: python -m benchmarks.readme RESULTS [FILE].
+
+The table stands between the lines <!-- benchmark:begin --> and <!-- benchmark:end -->; the rest of the file stays.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.side_by_side.rows import markdown, number, sample_words, version_words
+from benchmarks.side_by_side.store import read_results
+from benchmarks.side_by_side.summary import Row, losses, rows_of
+from edge_qa.atomic import write_file
+from edge_qa.errors import EdgeQAError, InputError
+
+BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
+_HEADERS = ("", "ms a question", "p99", "Edge QA is", "F1", "bulk /s", "cold start", "memory", "install")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Replace what stands between the marks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, metavar="RESULTS")
+    root = Path(__file__).resolve().parents[1]
+    parser.add_argument("file", type=Path, nargs="?", default=root / "README.md", metavar="FILE")
+    options = parser.parse_args(arguments)
+    try:
+        results = read_results(options.results)
+        if "rows" not in results:
+            raise InputError(f"{options.results}: not finished; run the benchmark to its end")
+        try:
+            text = options.file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{options.file}: cannot be read ({error.strerror})") from None
+        write_file(options.file, put_between(text, section(results), str(options.file)).encode())
+    except EdgeQAError as error:
+        sys.exit(f"benchmarks.readme: {error}")
+
+
+def put_between(text: str, content: str, where: str) -> str:
+    """Return the text with new content between the marks. Raises InputError if they are not there once each."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise InputError(f"{where}: wanted one line {BEGIN} and one line {END} below it; add them")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{content.strip()}\n{END}{after}"
+
+
+def section(results: Mapping[str, Any]) -> str:
+    """Return the table and what belongs to it, as Markdown."""
+    rows = rows_of(results)
+    parts = [f"{sample_words(results)}.", markdown(_HEADERS, [_cells(row) for row in rows])]
+    published = results["environments"].get("optimum-intel-as-published", {})
+    if "bytes" in published:
+        size = f"{published['bytes'] / 1e6:.0f} MB as pip gives it, with torch's CUDA"
+        parts.append(f"optimum-intel installs {size}; the table has it with a torch for CPUs.")
+    lost = losses(rows)
+    if lost:
+        parts.append("Where Edge QA INT8 is behind: " + "; ".join(lost) + ".")
+    parts.append("Versions: " + " | ".join(version_words(results)) + ".")
+    return "\n\n".join(parts)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if row.times is None:
+        return (row.label, f"not measured: {row.failed}", *[""] * (len(_HEADERS) - 2))
+    faster = "-" if row.ratio is None else f"{row.ratio:.2f}x as fast"
+    return (
+        row.label,
+        number(row.times.p50, 1),
+        number(row.times.p99, 1),
+        faster,
+        number(row.f1, 2),
+        number(row.bulk, 1),
+        "-" if row.start_s is None else f"{row.start_s:.2f} s",
+        "-" if row.peak_mb is None else f"{row.peak_mb:.0f} MB",
+        "-" if row.install_mb is None else f"{row.install_mb:.0f} MB",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of this package: thin faces of its public functions."""

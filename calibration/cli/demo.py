@@ -1,0 +1,67 @@
+"""edge-qa demo."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from calibration.cli.quantize import size_mb
+from calibration.demo import demo as run_demo
+from edge_qa.cli.app import echo_json
+from edge_qa.cli.evaluate import table
+from edge_qa.cli.progress import progress_bar, terminal
+
+
+@click.command()
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=Path("examples/models/minilm-squad"),
+    show_default=True,
+    help="Checkpoint folder.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("examples/data/questions.json"),
+    show_default=True,
+    help="Questions that calibrate and score.",
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where bundles go."
+)
+@click.option("--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibration questions.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def demo(checkpoint: Path, data: Path, folder: Path, samples: int, as_json: bool) -> None:
+    """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""
+    result = run_demo(
+        checkpoint,
+        data,
+        folder,
+        samples=samples,
+        say=lambda line: click.echo(line, err=True),
+        progress=progress_bar("evaluate"),
+        bars=terminal(),
+    )
+    before, after = result.quantization.before, result.quantization.after
+    assert before is not None
+    assert after is not None
+    if as_json:
+        echo_json(
+            {
+                "seconds": result.seconds,
+                "verification": asdict(result.conversion.verification),
+                "before": before.summary(),
+                "after": after.summary(),
+                "answers": [{"question": question, "answer": asdict(answer)} for question, answer in result.answers],
+            }
+        )
+        return
+    sizes = (size_mb(result.conversion.manifest), size_mb(result.quantization.manifest))
+    click.echo(
+        f"verified: logits within {result.conversion.verification.difference:.1e} of the reference\n"
+        f"size: {sizes[0]:.1f} MB -> {sizes[1]:.1f} MB\n{table([before, after])}\n"
+        "(the same questions calibrate and score, and the checkpoint never saw unanswerable ones: a smoke test)"
+    )
+    for question, answer in result.answers:
+        click.echo(f"\n{question}\n  {answer.text}  ({answer.score:.1%})")

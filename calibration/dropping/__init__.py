@@ -1,0 +1,1 @@
+"""Token dropping: measuring and searching its budgets."""

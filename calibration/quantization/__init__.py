@@ -1,0 +1,1 @@
+"""INT8: recipes, the gate, what each product loses."""

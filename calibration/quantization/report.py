@@ -1,0 +1,95 @@
+"""What a quantization did: the frozen result that the command line, --json and the page show."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from calibration.bootstrap import Drop
+from calibration.quantization.product_errors import ProductError
+from calibration.quantization.recipes import DEFAULT, Recipe
+from edge_qa.evaluation import Evaluation
+from edge_qa.manifest import Manifest
+from edge_qa.squad import Metric
+
+METRIC_NAMES: dict[Metric, str] = {"f1": "F1", "exact_match": "EM"}
+Verdict = Literal["passed", "failed", "not finite", "ruled out", "not judged"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe that was tried under a gate.
+
+    ranking: the drop on the ranking questions, which are a part of the calibration file.
+    logit_error: root mean square change of the logits there, relative to their own.
+    latency_ms, speed: median of a question there, and how many times the float model's speed that is.
+    evaluation: the drop on the evaluation file, if it was judged there.
+    verdict: "ruled out" where the ranking questions alone show a drop beyond the limit.
+    """
+
+    recipe: Recipe
+    logit_error: float
+    ranking: Drop | None = None
+    latency_ms: float | None = None
+    speed: float | None = None
+    evaluation: Drop | None = None
+    verdict: Verdict = "not judged"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate that was met: the limit in percent points of the metric, the drop, and every recipe that was tried.
+
+    labelled: the calibration file has answers; without, ranking compares with the float model's own answers.
+    notes: what makes the drop worth less than it looks.
+    """
+
+    metric: Metric
+    max_drop: float
+    drop: Drop
+    ranking_questions: int
+    labelled: bool
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """An INT8 bundle that was written.
+
+    before, after: the float and the INT8 bundle on the evaluation file, if there was one.
+    gate: how the limit was met, if there was one.
+    products: what each quantized product does to the logits alone, worst first; empty if not asked for.
+    note: what the user of this target should know about INT8's speed, or None.
+    source_bytes, written_bytes: all files of the float bundle and of the INT8 one.
+    """
+
+    path: Path
+    manifest: Manifest
+    samples: int
+    before: Evaluation | None
+    after: Evaluation | None
+    recipe: Recipe = DEFAULT
+    gate: GateResult | None = None
+    products: tuple[ProductError, ...] = ()
+    note: str | None = None
+    source_name: str = ""
+    source_bytes: int = 0
+    written_bytes: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the predictions, as JSON values."""
+        values = asdict(self)
+        values["bundle"] = str(values.pop("path"))
+        for side in ("before", "after"):
+            evaluation: Evaluation | None = getattr(self, side)
+            values[side] = None if evaluation is None else evaluation.summary()
+        for trial in values["gate"]["trials"] if self.gate else ():
+            if not math.isfinite(trial["logit_error"]):
+                trial["logit_error"] = None  # JSON has no infinity
+        return values
+
+
+def size_of(manifest: Manifest) -> int:
+    """The size of a bundle's files."""
+    return sum(record.bytes for record in manifest.files.values())

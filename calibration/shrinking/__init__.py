@@ -1,0 +1,1 @@
+"""Removing heads and neurons without training."""

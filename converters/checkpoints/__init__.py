@@ -1,0 +1,1 @@
+"""The files of a checkpoint: reading every kind, writing one."""

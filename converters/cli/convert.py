@@ -1,0 +1,114 @@
+"""edge-qa convert."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from converters.compaction import CompactionReport, Compatibility
+from converters.convert import convert as run_conversion
+from converters.fine_pruned.mask_scores import MASK_METHODS
+from edge_qa.cli.app import echo_json
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--hub", is_flag=True, help="CHECKPOINT is a model id of the Hugging Face hub; download it.")
+@click.option("--revision", help="With --hub: branch, tag or commit to download.")
+@click.option(
+    "--torch",
+    is_flag=True,
+    help="Export an architecture that is not supported natively, such as DeBERTa, through PyTorch and transformers.",
+)
+@click.option("--no-compact", is_flag=True, help="Keep heads and neurons that have no effect.")
+@click.option(
+    "--compat",
+    type=click.Choice(["exact", "nn_pruning"]),
+    default="exact",
+    show_default=True,
+    help="Remove only what has no effect, or what the nn_pruning library removes, which changes the logits.",
+)
+@click.option(
+    "--mask-method",
+    type=click.Choice(MASK_METHODS),
+    help="How the mask scores of a raw training checkpoint become masks, if it does not say so itself.",
+)
+@click.option("--mask-threshold", type=float, help="With mask scores: the threshold, or the share that topK keeps.")
+@click.option(
+    "--mask-bias/--no-mask-bias",
+    default=None,
+    help="With mask scores: whether a row that is masked as a whole loses its bias too.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def convert(
+    checkpoint: str,
+    output: Path,
+    hub: bool,
+    revision: str | None,
+    torch: bool,
+    no_compact: bool,
+    compat: Compatibility,
+    mask_method: str | None,
+    mask_threshold: float | None,
+    mask_bias: bool | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Turn CHECKPOINT, a folder of a question-answering model, into the bundle OUTPUT.
+
+    The bundle is verified against an independent reference before it is written.
+    """
+    begin = time.perf_counter()
+    if revision and not hub:
+        raise click.UsageError("--revision needs --hub")
+    if no_compact and compat != "exact":
+        raise click.UsageError("--compat needs compaction; leave out --no-compact")
+    source = Path(checkpoint)
+    if hub:
+        from converters.checkpoints.hub import download
+
+        source = download(checkpoint, revision)
+    result = run_conversion(
+        source,
+        output,
+        torch=torch,
+        compact=None if no_compact else compat,
+        mask_method=mask_method,
+        mask_threshold=mask_threshold,
+        mask_bias=mask_bias,
+        force=force,
+    )
+    seconds = time.perf_counter() - begin
+    if as_json:
+        echo_json(
+            {
+                "bundle": str(output),
+                "seconds": round(seconds, 3),
+                "verification": asdict(result.verification),
+                "compaction": None if result.compaction is None else asdict(result.compaction),
+                "manifest": asdict(result.manifest),
+            }
+        )
+        return
+    model = result.manifest.model
+    size = sum(record.bytes for record in result.manifest.files.values()) / 1e6
+    if result.compaction is not None and result.compaction.changed:
+        click.echo(_describe_compaction(result.compaction))
+    click.echo(
+        f"{output}: {model.family}, {model.layers} layers, {model.parameters / 1e6:.2f} M parameters, {size:.1f} MB, "
+        f"{seconds:.1f} s\nverified: logits within {result.verification.difference:.1e} of the reference; "
+        f"float16 storage changed them by {result.verification.rounding:.1e}"
+    )
+
+
+def _describe_compaction(report: CompactionReport) -> str:
+    heads = sum(report.heads_before), sum(report.heads_after)
+    neurons = sum(map(sum, report.ffn_widths_before)), sum(map(sum, report.ffn_widths_after))
+    return (
+        f"compacted: {heads[0]} -> {heads[1]} heads, {neurons[0]} -> {neurons[1]} neurons, "
+        f"{report.parameters_before / 1e6:.2f} -> {report.parameters_after / 1e6:.2f} M parameters; "
+        f"logits changed by {report.difference:.1e}"
+    )

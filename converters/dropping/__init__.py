@@ -1,0 +1,1 @@
+"""Layers that let go of tokens, in a graph that exists."""

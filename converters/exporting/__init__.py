@@ -1,0 +1,1 @@
+"""Architectures with no module of their own, through the torch extra."""

@@ -1,0 +1,1 @@
+"""Raw training checkpoints of movement pruning and nn_pruning."""

@@ -1,0 +1,1 @@
+"""Existing IR and ONNX files -> bundles."""

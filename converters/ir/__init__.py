@@ -1,0 +1,1 @@
+"""OpenVINO graphs as they are stored: weights, names, counts."""

@@ -1,0 +1,1 @@
+"""Every tokenizer file -> one tokenizer.json."""
