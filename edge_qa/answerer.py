@@ -88,7 +88,7 @@ class QuestionAnswerer:
         self.budget = budget
         self._path = Path(os.path.abspath(bundle.path))
         self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
-        self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget))
+        self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
         self._closed = False
@@ -141,7 +141,7 @@ class QuestionAnswerer:
         """
         if budget is None or budget == self.budget:
             return self.engine
-        xml = self.manifest.budget_model(budget)
+        xml = self.manifest.budget_model(budget, self._path)
         if budget in self._engines:  # without waiting for another one that is being compiled
             return self._engines[budget]
         with self._compiling:

@@ -33,7 +33,7 @@ def check_destination(
     """Raise `error` if `destination` cannot be written, or would be at the cost of something else.
 
     force: an existing folder may be replaced if it is empty or holds what this program writes, and
-    nothing besides. sources: what is read; no destination may be one of them or hold one.
+    nothing besides. sources: what is read; no destination may be one of them, hold one or lie inside one.
     """
     try:
         real = Path(os.path.realpath(destination))
@@ -41,6 +41,8 @@ def check_destination(
             origin = Path(os.path.realpath(source))
             if real == origin or real in origin.parents:
                 raise error(f"{destination}: is, or holds, what is read ({source}); give another name")
+            if origin in real.parents:
+                raise error(f"{destination}: is inside what is read ({source}); give another place")
         if not destination.parent.is_dir():
             raise error(f"{destination}: its parent folder does not exist; create {destination.parent} first")
         if not destination.is_symlink() and not destination.exists():
@@ -164,4 +166,6 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as problem:
         raise ResourceError(f"{path}: cannot be written ({problem.strerror}); choose another place") from None
     finally:
-        draft.unlink(missing_ok=True)
+        # A file system that is read-only refuses even to remove what is not there.
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from edge_qa.errors import InputError
 from edge_qa.evaluation import Latency
 from edge_qa.fresh_process import FreshProcess, run_fresh_process
 from edge_qa.machine import CPUTime, is_disturbed, this_machine
+from edge_qa.manifest import FULL_BUDGET
 from edge_qa.sized_text import SizedTexts
 
 Progress = Callable[[int, int], None]
@@ -60,6 +61,7 @@ def bench(
     repeat: int = 5,
     starts: int = 5,
     threads: int | None = None,
+    budgets: Sequence[str] = (FULL_BUDGET,),
     seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> BenchReport:
@@ -68,10 +70,12 @@ def bench(
     lengths: true tokens of a window; without them and without `data`, those of 32 to 384 that fit.
     questions: how many of each length (20) and of the data set (200), spread over it.
     repeat: how often each one is asked. starts: fresh processes a bundle; 0 for no cold start.
-    Raises InputError for a length that a bundle cannot take, and what loading raises.
+    budgets: every bundle is timed with each of these token-drop budgets.
+    Raises InputError for a length that a bundle cannot take or a budget that it lacks, and what loading raises.
     """
-    _check(bundles, lengths, questions=questions, repeat=repeat, starts=starts)
-    answerers = [QuestionAnswerer.load(path, threads=threads) for path in bundles]
+    _check(bundles, lengths, budgets, questions=questions, repeat=repeat, starts=starts)
+    timed = [(path, budget) for path in bundles for budget in dict.fromkeys(budgets)]
+    answerers = [QuestionAnswerer.load(path, threads=threads, budget=budget) for path, budget in timed]
     if lengths is None:
         longest = min(answerer.max_seq_len for answerer in answerers)
         lengths = () if data is not None else [length for length in DEFAULT_LENGTHS if length <= longest] or [longest]
@@ -84,21 +88,22 @@ def bench(
         workloads.append(_of_data(answerers, dataset, questions or DEFAULT_QUESTIONS[1], repeat))
     asked = sum(len(workload.rounds[0][0]) for workload in workloads)
     # Once to warm up, then alone and in bulk in each repetition.
-    steps = _Steps(progress, len(bundles) * (starts + (2 * repeat + 1) * asked))
+    steps = _Steps(progress, len(timed) * (starts + (2 * repeat + 1) * asked))
     machine, begin = this_machine(threads), CPUTime.now()
     tokens = min(_START_TOKENS, *(answerer.max_seq_len for answerer in answerers))
     first_pairs = [made.pair(tokens, seed=seed) for made in texts]
-    fresh = _start(bundles, first_pairs, starts, threads, steps)
+    fresh = _start(timed, first_pairs, starts, threads, steps)
     samples = _measure(answerers, workloads, repeat, steps)
     others = CPUTime.now().others_since(begin)
     results = []
-    for number, (path, answerer) in enumerate(zip(bundles, answerers, strict=True)):
+    for number, ((path, budget), answerer) in enumerate(zip(timed, answerers, strict=True)):
         timings = tuple(_timing(workload, answerer, samples[index], number) for index, workload in enumerate(workloads))
         runs = sorted(fresh[number], key=lambda run: run.start.total_ms)
         manifest = answerer.manifest
         results.append(
             BundleBench(
                 bundle=str(path),
+                budget=budget,
                 digest=manifest.digest,
                 precision=manifest.precision,
                 bytes=sum(record.bytes for record in manifest.files.values()),
@@ -126,6 +131,7 @@ class _Steps:
 def _check(
     bundles: Sequence[str | os.PathLike[str]],
     lengths: Sequence[int] | None,
+    budgets: Sequence[str],
     *,
     questions: int | None,
     repeat: int,
@@ -133,6 +139,8 @@ def _check(
 ) -> None:
     if not bundles:
         raise InputError("bundles: got none, wanted at least one")
+    if not budgets:
+        raise InputError(f"budgets: got none, wanted at least one, such as {FULL_BUDGET}")
     if lengths is not None and not lengths:
         raise InputError("lengths: got none, wanted at least one, such as 128")
     if questions is not None and questions < 1:
@@ -169,14 +177,20 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
 
 
 def _start(
-    bundles: Sequence[str | os.PathLike[str]], pairs: Sequence[Pair], starts: int, threads: int | None, steps: _Steps
+    timed: Sequence[tuple[str | os.PathLike[str], str]],
+    pairs: Sequence[Pair],
+    starts: int,
+    threads: int | None,
+    steps: _Steps,
 ) -> list[list[FreshProcess]]:
-    runs: list[list[FreshProcess]] = [[] for _ in bundles]
+    """timed: (bundle, budget) pairs."""
+    runs: list[list[FreshProcess]] = [[] for _ in timed]
     for turn in range(starts):
-        for number in _rotated(len(bundles), turn):
+        for number in _rotated(len(timed), turn):
             # One of the processes goes on to every length, for its memory.
             last = turn == starts - 1
-            run = run_fresh_process(bundles[number], *pairs[number], threads=threads, every_length=last)
+            path, budget = timed[number]
+            run = run_fresh_process(path, *pairs[number], threads=threads, budget=budget, every_length=last)
             runs[number].append(run)
             steps.add(1)
     return runs

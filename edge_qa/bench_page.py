@@ -76,7 +76,7 @@ def _plot(bundles: Sequence[BundleBench], timed: Sequence[int]) -> tuple[Markup,
         parts.append(_line(median, colour, 2))
         parts += [html.element("circle", cx=cx, cy=cy, r=3.5, style=f"fill: {colour}") for cx, cy in median]
         mark = html.svg(24, 12, _line([(0, 6), (24, 6)], colour, 2), label="")
-        legend.append((Markup(mark), bundle.bundle))
+        legend.append((Markup(mark), bundle.name))
     picture = html.svg(_WIDTH, _HEIGHT, *parts, label="Median milliseconds a question against tokens, a line a bundle")
     note = "Line: median. Dashes: 90th percentile."
     return (html.figure(picture, html.table(("", ""), legend), html.paragraphs([note], note=True)),)
@@ -102,7 +102,7 @@ def _latencies(bundles: Sequence[BundleBench]) -> Markup:
     for index in range(len(bundles[0].timings)):
         for number, bundle in enumerate(bundles):
             timing = bundle.timings[index]
-            rows.append((_workload(timing) if number == 0 else "", bundle.bundle, *_cells(timing)))
+            rows.append((_workload(timing) if number == 0 else "", bundle.name, *_cells(timing)))
     return html.table(headers, rows, align="llrrrrrrrrr")
 
 
@@ -143,18 +143,18 @@ def _starts(bundles: Sequence[BundleBench]) -> tuple[Markup, ...]:
         parts = (start.interpreter_ms, start.imports_ms, start.hash_ms, start.tokenizer_ms, start.compile_ms)
         times = (start.total_ms, *parts, start.first_answer_ms)
         memory = (_megabytes(bundle.peak_bytes), _megabytes(bundle.every_length_peak_bytes))
-        rows.append((bundle.bundle, *(f"{value:.0f}" for value in times), *memory))
-        totals.append((bundle.bundle, start.total_ms, f"{start.total_ms:.0f} ms"))
+        rows.append((bundle.name, *(f"{value:.0f}" for value in times), *memory))
+        totals.append((bundle.name, start.total_ms, f"{start.total_ms:.0f} ms"))
     note = (
         f"Milliseconds from the start of a process to its first answer, the median of {bundles[0].starts} processes, "
         "files in the page cache. Memory: the process's peak in MB, at the first answer and after every input length."
     )
     chart = html.bars(totals, label="Milliseconds from the start of a process to its first answer")
-    return chart, html.table(headers, rows, align="lrrrrrrrrr"), html.paragraphs([note], note=True)
+    return html.figure(chart), html.table(headers, rows, align="lrrrrrrrrr"), html.paragraphs([note], note=True)
 
 
 def _bundles(bundles: Sequence[BundleBench]) -> Markup:
-    rows = [(bundle.bundle, bundle.precision, f"{bundle.bytes / 1e6:.1f} MB", bundle.digest) for bundle in bundles]
+    rows = [(bundle.name, bundle.precision, f"{bundle.bytes / 1e6:.1f} MB", bundle.digest) for bundle in bundles]
     return html.table(("bundle", "precision", "size", "digest"), rows, align="llr")
 
 

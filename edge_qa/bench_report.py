@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge_qa.cpu import CAP_VARIABLE
-from edge_qa.evaluation import Latency
+from edge_qa.evaluation import Latency, shown_name
 from edge_qa.fresh_process import Start
 from edge_qa.machine import Machine
 
@@ -37,13 +37,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class BundleBench:
-    """One bundle's figures. starts: how many fresh processes; start: the one with the median total, None if none.
+    """The figures of one bundle with one of its budgets.
 
+    starts: how many fresh processes; start: the one with the median total, None if none.
     peak_bytes: of a fresh process at its first answer; every_length_peak_bytes: after one input of
     every length besides.
     """
 
     bundle: str
+    budget: str
     digest: str
     precision: str
     bytes: int
@@ -52,6 +54,11 @@ class BundleBench:
     peak_bytes: int | None
     every_length_peak_bytes: int | None
     timings: tuple[Timing, ...]
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it."""
+        return shown_name(self.bundle, self.budget)
 
 
 @dataclass(frozen=True)

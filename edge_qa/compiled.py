@@ -42,8 +42,9 @@ def compiled_model(
     """Return the bundle's model compiled for this CPU.
 
     options: OpenVINO's, for `compile_model`. xml: which of the bundle's models. cache: an existing
-    folder of compiled models; the one wanted is read from it, or compiled and put there.
-    Raises ResourceError if the folder cannot be used, and RuntimeError, which is OpenVINO's.
+    folder of compiled models; the one wanted is read from it, or compiled and put there. Where it cannot be
+    put there, such as on a full disk, a warning is logged.
+    Raises ResourceError if the folder cannot be read, and RuntimeError, which is OpenVINO's.
     """
     core = ov.Core()
     if cache is None:
@@ -58,12 +59,14 @@ def compiled_model(
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1:]
             _log.warning("%s: OpenVINO does not take it %s; the model is compiled again", path, reason)
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ResourceError(f"{path.parent}: cannot be written; give another folder for compiled models, or none")
     compiled = _compile(core, bundle, options, xml)
     blob = compiled.export_model().getvalue()
     header = json.dumps({"key": key, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()})
-    write_file(path, header.encode().ljust(_HEADER_BYTES) + blob)
+    try:
+        write_file(path, header.encode().ljust(_HEADER_BYTES) + blob)
+    except ResourceError as error:
+        # The model is there already: only the next start is no faster.
+        _log.warning("%s", str(error).replace("choose another place", "the compiled model is not kept"))
     return compiled
 
 

@@ -68,8 +68,11 @@ class Engine:
         precision: of activations and sums. f32 gives the same scores on every CPU.
         cache: a folder of compiled models to take this one from, or put it into.
         xml: which of the bundle's models.
-        Raises ResourceError if the CPU cannot run the bundle right, BundleError if OpenVINO cannot.
+        Raises InputError for less than one thread, ResourceError if the CPU cannot run the bundle right,
+        BundleError if OpenVINO cannot.
         """
+        if threads is not None and threads < 1:
+            raise InputError(f"threads: got {threads}, wanted at least 1, or None for all that the process may use")
         manifest = bundle.manifest
         cpu = this_cpu()
         if manifest.target == "vnni" and not cpu.has_int8_dot_product:

@@ -1,5 +1,6 @@
 """Score bundles on a data set with the official metric, and time every question."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.dataset import Dataset, Example, Version
 from edge_qa.errors import InputError
-from edge_qa.manifest import ScoreRecord
+from edge_qa.manifest import FULL_BUDGET, ScoreRecord
 from edge_qa.squad import BestThreshold, Scores, best_no_answer_threshold, score
 
 Progress = Callable[[int, int], None]
@@ -64,6 +65,11 @@ class Evaluation:
             self.scores.f1,
             self.settings,
         )
+
+
+def shown_name(bundle: str | os.PathLike[str], budget: str) -> str:
+    """Return what a table calls a bundle that answers with a budget."""
+    return str(bundle) if budget == FULL_BUDGET else f"{bundle} ({budget})"
 
 
 def scorable(dataset: Dataset) -> Dataset:
@@ -138,7 +144,7 @@ class _Run:
             best = best_no_answer_threshold(examples, self.predictions, self.margins, metric="f1")
         milliseconds = np.array(self.seconds) * 1000
         p50, p90, p99 = np.percentile(milliseconds, [50, 90, 99]).tolist()
-        defaults = self.answerer.defaults
+        defaults, budget = self.answerer.defaults, self.answerer.budget
         return Evaluation(
             bundle=self.name,
             dataset=dataset.name,
@@ -154,6 +160,7 @@ class _Run:
                 "max_answer_len": str(defaults.max_answer_len),
                 "no_answer_threshold": str(self.threshold),
                 "precision": self.answerer.engine.precision,
+                **({} if budget == FULL_BUDGET else {"budget": budget}),
             },
             best_threshold=best,
             predictions=given,

@@ -13,7 +13,7 @@ def main(begin: float) -> None:
     """Answer the question of the job in argv[1]; print the answer on one line, then the clock at each step as JSON.
 
     begin: the monotonic clock at the first statement of the process. The job: bundle, threads,
-    question, context, and every_length, which runs every input length afterwards.
+    budget, question, context, and every_length, which runs every input length afterwards.
     """
     job: dict[str, Any] = json.loads(sys.argv[1])
     from edge_qa.errors import EdgeQAError
@@ -25,7 +25,7 @@ def main(begin: float) -> None:
         clock[step] = time.monotonic()
 
     try:
-        loaded = start(job["bundle"], threads=job["threads"], done=done)
+        loaded = start(job["bundle"], threads=job["threads"], budget=job["budget"], done=done)
         print(json.dumps(loaded.answer(job["question"], job["context"]).text), flush=True)
     except EdgeQAError as error:
         sys.exit(str(error))

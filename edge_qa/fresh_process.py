@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from edge_qa.errors import InferenceError, ResourceError
+from edge_qa.manifest import FULL_BUDGET
 
 # The clock is read before anything is imported: what comes before is the interpreter's start.
 _FIRST_STATEMENTS = "import time; begin = time.monotonic(); from edge_qa.first_answer import main; main(begin)"
@@ -52,6 +53,7 @@ def run_fresh_process(
     context: str,
     *,
     threads: int | None = None,
+    budget: str = FULL_BUDGET,
     every_length: bool = False,
 ) -> FreshProcess:
     """Answer one question in a new process of this interpreter, with the same code and environment.
@@ -62,6 +64,7 @@ def run_fresh_process(
     job = {
         "bundle": os.path.abspath(bundle),
         "threads": threads,
+        "budget": budget,
         "question": question,
         "context": context,
         "every_length": every_length,

@@ -39,6 +39,9 @@ thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
 .r { text-align: right; }
 td.r { white-space: nowrap; }
 svg { display: block; max-width: 100%; height: auto; }
+figure { overflow-x: auto; }
+/* Narrower, and their words cannot be read: they are scrolled instead. */
+figure > svg { min-width: 600px; }
 svg text { fill: var(--ink); font: 11px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
 svg .soft { fill: var(--soft); }
 svg .strong { font-weight: 600; }
@@ -51,6 +54,7 @@ svg .accent { fill: var(--accent); }
 svg .second { fill: var(--second); }
 footer { margin-top: 3rem; color: var(--soft); font-size: 0.82rem; }
 @media print { body { padding: 0; max-width: none; font-size: 11px; } .wide { overflow: visible; }
+  figure { overflow: visible; } figure > svg { min-width: 0; }
   figure, tr, svg { break-inside: avoid; } h2 { break-after: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
@@ -166,8 +170,13 @@ def text(x: float, y: float, content: Content, *, class_: str = "") -> Markup:
 
 
 def bars(rows: Sequence[tuple[str, float, str]], *, label: str, width: int = 720) -> Markup:
-    """Return a bar chart: (name, value, value in words) a row, all on one scale that begins at 0."""
+    """Return a bar chart: (name, value, value in words) a row, all on one scale that begins at 0.
+
+    width: in pixels, and more where names are long.
+    """
     left, right, step = 220, 150, 24
+    longer = max(0, 10 + 7 * max((len(name) for name, _, _ in rows), default=0) - left)
+    left, width = left + longer, width + longer
     largest = max((value for _, value, _ in rows), default=0) or 1
     parts = []
     for index, (name, value, words) in enumerate(rows):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
@@ -147,14 +148,14 @@ class Manifest:
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = field(default=())
 
-    def budget_model(self, budget: str) -> str:
-        """Return the file of a budget's model. Raises InputError for one that the bundle does not have."""
+    def budget_model(self, budget: str, where: str | os.PathLike[str]) -> str:
+        """Return the file of a budget's model. Raises InputError for one that the bundle, at `where`, does not have."""
         if budget == FULL_BUDGET:
             return MODEL_XML
         if budget not in (self.budgets or {}):
             known = ", ".join((*(self.budgets or {}), FULL_BUDGET))
             hint = "" if self.budgets else "; edge-qa search-lengths makes faster ones"
-            raise InputError(f"budget: got {budget!r}, this bundle has {known}{hint}")
+            raise InputError(f"{os.fspath(where)}: budget: got {budget!r}, this bundle has {known}{hint}")
         assert self.budgets is not None
         return self.budgets[budget].model
 

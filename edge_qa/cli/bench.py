@@ -10,6 +10,7 @@ from edge_qa.bench import bench as run_bench
 from edge_qa.bench_page import bench_page
 from edge_qa.bench_report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import budgets_option
 from edge_qa.cli.progress import progress_bar
 
 
@@ -39,6 +40,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
     "--starts", type=click.IntRange(min=0), default=5, show_default=True, help="Fresh processes for the cold start."
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@budgets_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which texts are made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with tables and a plot.")
@@ -51,6 +53,7 @@ def bench(
     repeat: int,
     starts: int,
     threads: int | None,
+    budgets: tuple[str, ...],
     seed: int,
     as_json: bool,
     html: Path | None,
@@ -70,6 +73,7 @@ def bench(
         repeat=repeat,
         starts=starts,
         threads=threads,
+        budgets=budgets,
         seed=seed,
         progress=progress_bar("bench"),
     )
@@ -83,7 +87,7 @@ def bench(
 
 def _text(report: BenchReport) -> list[str]:
     """The report for human eyes."""
-    width = max(6, *(len(result.bundle) for result in report.bundles))
+    width = max(6, *(len(result.name) for result in report.bundles))
     lines = describe_machine(report)
     said = warning(report)
     if said:
@@ -91,7 +95,7 @@ def _text(report: BenchReport) -> list[str]:
     if report.bundles[0].start is not None:
         lines += _starts(report.bundles, width)
     for index, timing in enumerate(report.bundles[0].timings):
-        lines += ["", *_timings(timing, [(result.bundle, result.timings[index]) for result in report.bundles], width)]
+        lines += ["", *_timings(timing, [(result.name, result.timings[index]) for result in report.bundles], width)]
     return lines
 
 
@@ -106,7 +110,7 @@ def _starts(results: tuple[BundleBench, ...], width: int) -> list[str]:
         start = result.start
         assert start is not None
         lines.append(
-            f"{result.bundle:{width}}  {start.total_ms:6.0f}  {start.interpreter_ms:6.0f} {start.imports_ms:6.0f} "
+            f"{result.name:{width}}  {start.total_ms:6.0f}  {start.interpreter_ms:6.0f} {start.imports_ms:6.0f} "
             f"{start.hash_ms:6.0f} {start.tokenizer_ms:6.0f} {start.compile_ms:7.0f} {start.first_answer_ms:6.0f}  "
             f"{_megabytes(result.peak_bytes):>6} {_megabytes(result.every_length_peak_bytes):>12}"
         )

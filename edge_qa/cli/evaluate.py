@@ -8,11 +8,11 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import budgets_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.dataset import read_dataset
-from edge_qa.evaluation import Evaluation
+from edge_qa.evaluation import Evaluation, shown_name
 from edge_qa.evaluation import evaluate as run_evaluation
-from edge_qa.manifest import FULL_BUDGET
 
 
 @click.command()
@@ -25,15 +25,7 @@ from edge_qa.manifest import FULL_BUDGET
     "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
-@click.option(
-    "--budget",
-    "budgets",
-    multiple=True,
-    default=[FULL_BUDGET],
-    show_default=True,
-    metavar="NAME",
-    help="Token-drop budget of the bundles; several take turns as well.",
-)
+@budgets_option
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
 @click.option("--force", is_flag=True, help="Replace the file of predictions if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -56,10 +48,7 @@ def evaluate(
         check_file(predictions, force=force, sources=[data, *bundles])
     dataset = read_dataset(data)
     answerers = [
-        (
-            str(path) if budget == FULL_BUDGET else f"{path} ({budget})",
-            QuestionAnswerer.load(path, threads=threads, budget=budget),
-        )
+        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget))
         for path in bundles
         for budget in dict.fromkeys(budgets)
     ]

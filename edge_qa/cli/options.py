@@ -14,6 +14,16 @@ budget_option = click.option(
     help="Which of the bundle's token-drop budgets answers; edge-qa inspect lists them.",
 )
 
+budgets_option = click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    default=[FULL_BUDGET],
+    show_default=True,
+    metavar="NAME",
+    help="Token-drop budget of the bundles; several take turns as well.",
+)
+
 
 def finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
     """Refuse what is no number, which click's ranges let through."""

@@ -16,6 +16,7 @@ from benchmarks.hard_to_quantize import scale_attention
 from calibration import quantize as quantize_module
 from calibration.quantization import gate as gate_module
 from calibration.quantization.gate import Gate, fastest_first
+from calibration.quantization.page import quantization_page
 from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT
 from calibration.quantization.report import Trial
 from calibration.quantize import quantize, speed_note
@@ -97,6 +98,7 @@ def test_a_gate_that_is_met(command, bench, out, temporary, tmp_path):
     before, after = (result.json[side]["scores"]["f1"] for side in ("before", "after"))
     assert gate["drop"]["points"] == pytest.approx(before - after)
     assert [trial["verdict"] for trial in gate["trials"]] == ["passed"]
+    assert gate["notes"] == []
     assert len(result.json["products"]) == 14
 
     options = Bundle.load(out).manifest.lineage[-1].options
@@ -110,6 +112,17 @@ def test_a_gate_that_is_met(command, bench, out, temporary, tmp_path):
     assert "url(" not in text
     for shown in ("layer.0.ffn.0.down", "Recipes tried", "passed", "95 % interval", f"{after:.2f}"):
         assert shown in text
+
+
+def test_a_gate_on_the_questions_that_chose_the_recipe_says_so(command, bench, out, tmp_path, only_default):
+    files = {"calibration": bench.calibration, "evaluation": bench.calibration, "max_drop": 60, "samples": 4}
+    said = "judged on the questions that chose the recipe: the drop is optimistic"
+    result = quantize(bench.plain, tmp_path / "api", limit=20, **files)
+    assert result.as_json()["gate"]["notes"] == (said,)
+    assert f"<p>Note: {said}.</p>" in quantization_page(result).decode()
+    options = [word for name, value in files.items() for word in (f"--{name.replace('_', '-')}", value)]
+    shown = command("quantize", bench.plain, out, *options, "--limit", 20)
+    assert shown.out.endswith(f"\nnote: {said}\n")
 
 
 def test_a_gate_that_is_not_met(command, bench, out, temporary, tmp_path, only_default):

@@ -310,6 +310,20 @@ def test_the_command_writes_a_bundle_and_one_offline_page(files, fast, tmp_path,
     assert (refused.code, "already exists" in refused.err) == (3, True)
 
 
+def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command, monkeypatch):
+    monkeypatch.setattr(lengths, "score_drop", lambda *arguments: Drop(0.5, -1.0, 2.0, 20))
+    page = tmp_path / "page.html"
+    again = ("--evaluation", files.calibration, "--max-drop", 2)  # the last one counts
+    shown = command(*arguments(files, tmp_path / "out", *again, "--html", page)).out
+    notes = [
+        "judged on the questions that chose the budgets: the drop is optimistic",
+        "fast: the 95 % interval of the drop, -1.00 to 2.00, is wider than the 2 points allowed: give more questions",
+    ]
+    for note in notes:
+        assert f"\nnote: {note}\n" in shown
+        assert f"<p>Note: {note}.</p>" in page.read_text()
+
+
 def test_a_gate_that_is_not_met_is_a_verdict(files, fast, tmp_path, command, monkeypatch):
     monkeypatch.setattr(lengths, "relative_median", lambda full, other: (1.5, 0.0))
     result = command(*arguments(files, tmp_path / "out", "--max-drop", 0, "--html", tmp_path / "page.html"))
@@ -339,6 +353,21 @@ def test_the_page_tells_of_every_finalist_and_the_front(files, fast, tmp_path):
         assert f"{one.relative_latency:.2f}" in text
     ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))  # well-formed
     assert text.count("<rect") == 2 * (1 + len(result.finalists) + len(result.front))  # a bar a layer
+
+
+def test_names_of_neighbours_can_be_read(files, fast, tmp_path):
+    """Names of 11 pixels, each left of its dot, and "full" right of its own."""
+    result = search(files, tmp_path / "out")
+    near = [replace(result.trials[0], latency=0.87 + 0.01 * n, drop=0.3 - 0.05 * n, error=0.1) for n in range(2)]
+    finalists = tuple(Finalist(one, 90.0, Drop(0.1, 0.0, 0.2, 9), one.latency, 0.01) for one in near)
+    result = replace(result, trials=tuple(near), finalists=finalists, budgets={"fast": 0, "balanced": 1}, full_f1=90.0)
+    root = ElementTree.fromstring(lengths_page(result).decode().removeprefix("<!DOCTYPE html>"))
+    names = {text.text: text for text in root.iter("text") if text.get("class", "").startswith("strong")}
+    (x, y), (_, higher) = ([float(names[name].get(axis)) for axis in "xy"] for name in ("fast", "balanced"))
+    assert y - higher >= 11
+    assert x > 56 + 30  # inside the axes
+    assert names["fast"].get("class") == names["balanced"].get("class") == "strong end"
+    assert names["full"].get("class") == "strong"
 
 
 def test_latencies_are_compared_question_by_question():

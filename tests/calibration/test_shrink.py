@@ -250,7 +250,7 @@ def test_the_fastest_that_passes_is_found(quick, whole, wanted):
     assert fastest_within([], lambda speedup: True, lambda speedup: True) is None
 
 
-def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradients, table, monkeypatch):
+def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradients, table, monkeypatch, command):
     monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.5)
     result = shrink(
         source, tmp_path / "small", calibration=data, evaluation=data, max_drop=100, limit=4, method="fisher"
@@ -259,6 +259,12 @@ def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradient
     assert (result.before.questions, result.after.questions) == (4, 4)
     assert result.trials[-1].speedup == result.speedup
     assert all(trial.questions == 4 for trial in result.trials)
+    assert result.drop.points == pytest.approx(result.before.f1 - result.after.f1)
+    said = "judged on the questions that chose what goes: the drop is optimistic"
+    assert result.notes == (said,)
+    options = ("--calibration", data, "--evaluation", data, "--max-drop", 100, "--limit", 4, "--method", "fisher")
+    assert f"\nnote: {said}\n" in command("shrink", source, tmp_path / "b", *options).out
+    assert command("shrink", source, tmp_path / "c", *options, "--json").json["notes"] == [said]
 
 
 def test_a_drop_that_cannot_be_kept_is_a_negative_verdict(
@@ -268,7 +274,8 @@ def test_a_drop_that_cannot_be_kept_is_a_negative_verdict(
 
     def worse(self, answerer, quick):
         found = real(self, answerer, quick)
-        return found if answerer is self.dense else type(found)(0.0, found.f1 - 5, found.questions, 0)
+        scores = replace(found.scores, f1=found.scores.f1 - 5)
+        return found if answerer is self.dense else replace(found, scores=scores)
 
     monkeypatch.setattr(shrink_module._Judge, "_score", worse)
     monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.1)

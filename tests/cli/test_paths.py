@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from edge_qa.atomic import check_file
+from edge_qa.atomic import check_destination, check_file
 from edge_qa.errors import InputError, ResourceError
 from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 from tests.tiny import tiny_bundle
@@ -112,3 +112,24 @@ def test_shrink_names_evaluation_data_without_answers_at_once(command, sources, 
     data = ("--calibration", questions, "--evaluation", bare, "--max-drop", 1, "--method", "magnitude")
     result = command("shrink", checkpoint, tmp_path / "out", *data)
     assert (result.code, "bare.jsonl: question" in result.err) == (4, True)
+
+
+def test_nothing_is_written_into_what_is_read(command, sources, questions, tmp_path):
+    bundle, checkpoint = sources
+    before = bytes_of(bundle), bytes_of(checkpoint)
+    (tmp_path / "link").symlink_to(bundle)
+    data = ("--calibration", questions, "--evaluation", questions, "--max-drop", 1)
+    calls = [
+        ("convert", checkpoint, checkpoint / "out"),
+        ("quantize", bundle, bundle / "out", "--calibration", questions),
+        ("quantize", bundle, tmp_path / "link" / "out", "--calibration", questions),
+        ("search-lengths", bundle, bundle / "out", *data),
+        ("shrink", checkpoint, checkpoint / "out", *data),
+        ("sparsify", checkpoint, checkpoint / "deep" / "out", "--pattern", "1x4", "--ratio", 0.5),
+    ]
+    for call in calls:
+        result = command(*call)
+        assert result.code == 3, call
+        assert result.err == f"error: {call[2]}: is inside what is read ({call[1]}); give another place\n"
+    assert (bytes_of(bundle), bytes_of(checkpoint)) == before
+    check_destination(questions.parent / "out", force=False, sources=[questions])  # beside a file

@@ -8,7 +8,13 @@ import pytest
 
 from converters.dropping.token_dropping import Keep
 from edge_qa import QuestionAnswerer, pipeline
-from edge_qa.errors import BundleError, InputError
+from edge_qa import bench as bench_module
+from edge_qa.bench import bench
+from edge_qa.dataset import read_dataset
+from edge_qa.engine import Engine
+from edge_qa.errors import BundleError, InferenceError, InputError
+from edge_qa.evaluation import evaluate
+from edge_qa.fresh_process import run_fresh_process
 from tests.budgets import bundle_with_budgets
 from tests.cli.command import Command
 from tests.tiny import tiny_bundle
@@ -117,3 +123,62 @@ def test_inspect_shows_the_budgets(command, path):
     shown = command("inspect", path).out
     assert "last: F1 80.50, 75% of the full latency; tokens kept by layer 100% 100% 100% 100% 100% 50%" in shown
     assert command("inspect", path, "--json").json["budgets"]["all"]["rule"] == "probe"
+
+
+def test_a_score_says_which_budget_it_is_of(path, questions):
+    pairs = [(budget, QuestionAnswerer.load(path, budget=budget)) for budget in ("full", "last")]
+    full, last = evaluate(pairs, read_dataset(questions), limit=1, warm_up=False)
+    assert json.dumps(full.settings) == (
+        '{"max_seq_len": "384", "doc_stride": "128", "max_question_len": "64", "max_answer_len": "30", '
+        '"no_answer_threshold": "None", "precision": "f32"}'
+    )
+    assert last.record().settings == full.settings | {"budget": "last"}
+
+
+@pytest.mark.parametrize("call", [("evaluate", "--data"), ("bench", "--starts", 0, "--data")])
+def test_a_bundle_without_the_budget_is_named_before_anything_is_asked(
+    command, path, int8_bundle, questions, call, monkeypatch
+):
+    monkeypatch.setattr(QuestionAnswerer, "prepare", None)
+    name, *options = call
+    result = command(name, path, int8_bundle, *options, questions, "--budget", "last")
+    assert (result.code, result.out) == (4, "")
+    assert result.err == (
+        f"error: {int8_bundle}: budget: got 'last', this bundle has full; edge-qa search-lengths makes faster ones\n"
+    )
+
+
+def test_a_bench_times_every_budget_asked_for(path, monkeypatch):
+    models, started = [], []
+    compile_model = Engine.__init__
+
+    def watched(self, bundle, **options):
+        models.append(options["xml"])
+        compile_model(self, bundle, **options)
+
+    def run(bundle, question, context, **options):
+        started.append(options["budget"])
+        return run_fresh_process(bundle, question, context, **options)
+
+    monkeypatch.setattr(Engine, "__init__", watched)
+    monkeypatch.setattr(bench_module, "run_fresh_process", run)
+    budgets = ["full", "last", "full"]
+    report = bench([path], lengths=[16], questions=1, repeat=1, starts=1, budgets=budgets)
+    assert [(one.bundle, one.budget) for one in report.bundles] == [(str(path), "full"), (str(path), "last")]
+    assert models == ["model.xml", "model.last.xml"]
+    assert started == ["full", "last"]
+    with pytest.raises(InferenceError, match="got 'quick', this bundle has last, all, full"):
+        run_fresh_process(path, QUESTION, TEXT, budget="quick")
+    with pytest.raises(InputError, match="budgets: got none"):
+        bench([path], budgets=[])
+
+
+def test_what_a_bench_prints_names_the_budget(command, path, tmp_path):
+    page = tmp_path / "page.html"
+    options = ("--lengths", 16, "--questions", 1, "--repeat", 1, "--starts", 0)
+    shown = command("bench", path, *options, "--budget", "full", "--budget", "last", "--html", page).out
+    rows = [line.partition("  ")[0] for line in shown.splitlines()[-2:]]
+    assert rows == [str(path), f"{path} (last)"]
+    assert f"{path} (last)" in page.read_text()
+    (only,) = command("bench", path, *options, "--budget", "last", "--json").json["bundles"]
+    assert only["budget"] == "last"

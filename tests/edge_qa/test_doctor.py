@@ -1,5 +1,6 @@
 """What the doctor says of machines and bundles, and when the verdict is bad."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.dropping.token_dropping import Keep
 from edge_qa import bundle_check, doctor, product
 from edge_qa.bundle_check import bundle_needs, check_bundle
 from edge_qa.cpu import this_cpu
@@ -22,6 +24,7 @@ from edge_qa.machine import this_machine
 from edge_qa.manifest import Defaults, Manifest, read_manifest
 from edge_qa.memory import Memory
 from edge_qa.product import Products, measure_products
+from tests.budgets import bundle_with_budgets
 from tests.tiny import tiny_bundle
 
 PLENTY = Memory(64 * 10**9, 32 * 10**9, None)
@@ -71,6 +74,23 @@ def test_a_sound_bundle_answers_in_a_fresh_process(bundle):
     assert last.origin == "measured here"
     assert last.text.startswith("runs: a fresh process gave its first answer after ")
     assert json.loads(json.dumps(asdict(diagnosis)))["well"] is True
+
+
+def test_every_budget_of_a_bundle_is_tried(bundle, tmp_path):
+    keeps = {"fast": Keep((0.5, 0.5)), "mild": Keep((1, 0.5))}
+    good = bundle_with_budgets(bundle, tmp_path / "good", keeps)
+    diagnosis = diagnose(good)
+    assert diagnosis.well
+    runs = [finding.text.partition(":")[0] for finding in diagnosis.findings if finding.text.startswith("runs")]
+    assert runs == ["runs", "runs with budget fast", "runs with budget mild"]
+
+    content = (good / "model.fast.xml").read_bytes().replace(b'type="Gather"', b'type="Gathers"')
+    files = manifest_of(good).files
+    record = replace(files["model.fast.xml"], bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    bad = forge(good, tmp_path, files=files | {"model.fast.xml": record})
+    (bad / "model.fast.xml").write_bytes(content)
+    (problem,) = problems(diagnose(bad).findings)
+    assert problem.startswith(f"budget fast: in a fresh process: {bad}: OpenVINO cannot load the model")
 
 
 def test_without_a_bundle_the_machine_is_described(monkeypatch):
@@ -198,8 +218,6 @@ def test_a_bundle_of_one_length_says_what_that_costs(bundle, tmp_path, no_trial)
 
 
 def test_a_tokenizer_that_cannot_be_read_is_a_problem(bundle, tmp_path, no_trial):
-    import hashlib
-
     content = b'{"not": "a tokenizer"}'
     manifest = manifest_of(bundle)
     record = replace(manifest.files["tokenizer.json"], bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

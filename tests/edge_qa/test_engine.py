@@ -131,3 +131,9 @@ def test_a_model_that_openvino_cannot_read_is_one_line(bundle):
     with pytest.raises(BundleError, match="OpenVINO cannot load the model") as caught:
         Engine(broken)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(fp16_bundle, threads):
+    with pytest.raises(InputError, match=f"threads: got {threads}, wanted at least 1, or None for all"):
+        Engine(Bundle.load(fp16_bundle), threads=threads)

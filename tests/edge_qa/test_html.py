@@ -173,3 +173,12 @@ def test_a_png_holds_its_pixels():
 def test_pixels_that_do_not_fit_are_refused(width, height, pixels):
     with pytest.raises(ValueError, match="wanted"):
         grey_png(width, height, pixels)
+
+
+def test_long_names_of_bars_have_room():
+    """At most 7 pixels a letter, left of bars that stay as long as they are."""
+    short, long = (bars([("n" * size, 2.0, "two")], label="") for size in (10, 60))
+    (small, large) = (ElementTree.fromstring(drawing) for drawing in (short, long))
+    assert float(large.find("text").get("x")) >= 7 * 60
+    assert large.find("rect").get("width") == small.find("rect").get("width")
+    assert float(small.get("width")) == 720
