@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo
@@ -13,12 +13,15 @@ test: .venv/dev.installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+benchmark: .venv/demo.installed
+	$(BIN)/python -m benchmarks $(OPTIONS)
+
 lint: .venv/dev.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .benchmark-envs demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,7 @@
-"""Write the README's table, or any other file's, from results.json: python -m benchmarks.readme RESULTS [FILE].
+"""Write the README's table and its picture from results.json: python -m benchmarks.readme RESULTS [FILE].
 
 The table stands between the lines <!-- benchmark:begin --> and <!-- benchmark:end -->; the rest of the file stays.
+The picture is written to benchmarks/side_by_side.svg beside the file.
 """
 
 import argparse
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.side_by_side.plots import readme_picture
 from benchmarks.side_by_side.rows import markdown, number, sample_words, version_words
 from benchmarks.side_by_side.store import read_results
 from benchmarks.side_by_side.summary import Row, losses, rows_of
@@ -16,11 +18,12 @@ from edge_qa.atomic import write_file
 from edge_qa.errors import EdgeQAError, InputError
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
-_HEADERS = ("", "ms a question", "p99", "Edge QA is", "F1", "bulk /s", "cold start", "memory", "install")
+PICTURE = "benchmarks/side_by_side.svg"
+_HEADERS = ("", "ms a question", "p99", "Edge QA INT8 is", "F1", "bulk /s", "cold start", "memory", "install")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Replace what stands between the marks."""
+    """Replace what stands between the marks, and the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, metavar="RESULTS")
     root = Path(__file__).resolve().parents[1]
@@ -34,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             text = options.file.read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"{options.file}: cannot be read ({error.strerror})") from None
-        write_file(options.file, put_between(text, section(results), str(options.file)).encode())
+        changed = put_between(text, section(results), str(options.file))
+        picture = options.file.parent / PICTURE
+        picture.parent.mkdir(exist_ok=True)
+        write_file(picture, readme_picture(rows_of(results), sample_words(results)))
+        write_file(options.file, changed.encode())
     except EdgeQAError as error:
         sys.exit(f"benchmarks.readme: {error}")
 
@@ -51,7 +58,8 @@ def put_between(text: str, content: str, where: str) -> str:
 def section(results: Mapping[str, Any]) -> str:
     """Return the table and what belongs to it, as Markdown."""
     rows = rows_of(results)
-    parts = [f"{sample_words(results)}.", markdown(_HEADERS, [_cells(row) for row in rows])]
+    image = f"![Edge QA beside other ways to answer questions on this CPU]({PICTURE})"
+    parts = [f"{sample_words(results)}.", image, markdown(_HEADERS, [_cells(row) for row in rows])]
     published = results["environments"].get("optimum-intel-as-published", {})
     if "bytes" in published:
         size = f"{published['bytes'] / 1e6:.0f} MB as pip gives it, with torch's CUDA"

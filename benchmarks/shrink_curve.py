@@ -1,8 +1,8 @@
 """What is lost when a share of the encoder goes, by three methods: python -m benchmarks.shrink_curve --help
 
 Shrinks one checkpoint by 10 to 50 % of the multiply-adds of its layers with each method of
-`edge-qa shrink`, scores every result with the official metric (FP16 bundle, float32 inference) and times it
-beside the dense model. Each finished point is kept in a state file, and the next run goes on from there.
+`edge-qa shrink`, scores every result with the official metric (FP16 bundle, float32 inference) and at the
+end times all of them in turn. Each finished point is kept in a state file, and the next run goes on from there.
 Needs the torch extra for the gradients, which are kept beside the state file.
 """
 
@@ -18,7 +18,8 @@ from benchmarks.timing import describe_machine
 from calibration.answered_windows import AnsweredWindow, draw_answered
 from calibration.shrinking.latency_model import compiled_run, lower_quartile_ms
 from calibration.shrinking.mask_gradients import MaskGradients
-from calibration.shrinking.shrinker import METHODS, Material, Method, shrink_encoder
+from calibration.shrinking.mask_search import Masks
+from calibration.shrinking.shrinker import METHODS, Material, Method, cut, shrink_encoder
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.checkpoints.writer import write_checkpoint
@@ -32,6 +33,7 @@ from edge_qa.dataset import Dataset, read_dataset
 from edge_qa.evaluation import evaluate
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+_ROUNDS = 40
 TARGET_SHARE = 0.3  # where the full method is to keep half of what magnitude loses
 
 
@@ -69,7 +71,8 @@ def main() -> None:
             dense = QuestionAnswerer.load(convert(options.checkpoint, Path(folder) / "dense").path)
         answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.name)
         tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))
-        state["tokens"], state["machine"] = tokens, describe_machine()
+        state["tokens"] = tokens
+        state.pop("ms", None)
         if "dense" not in state["points"]:
             state["points"]["dense"] = {"f1": _f1(dense, test, options.limit)}
             _write_state(options.state, state)
@@ -80,6 +83,10 @@ def main() -> None:
             state["points"][f"{method} {share}"] = _measure(source, material, costs, method, share, test, options.limit)
             _write_state(options.state, state)
             print(f"{method} {share:.0%}: {state['points'][f'{method} {share}']}", flush=True)
+    if "ms" not in state:
+        tokens = state["tokens"]
+        state["machine"], state["ms"] = describe_machine(), _times(encoder, state["points"], tokens)
+        _write_state(options.state, state)
     print(table(state))
 
 
@@ -96,16 +103,30 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         small = write_checkpoint(shrunk.encoder, Path(folder) / "small", source=source)
         score = _f1(QuestionAnswerer.load(convert(small, Path(folder) / "bundle").path, threads=1), test, limit)
-    tokens = int(np.mean([inputs["input_ids"].shape[1] for inputs in material.windows]))
-    runs = {"dense": compiled_run(material.encoder, tokens), "small": compiled_run(shrunk.encoder, tokens)}
-    times = lower_quartile_ms(runs)
     return {
         "f1": score,
-        "dense_ms": times["dense"],
-        "ms": times["small"],
         "removed": 1 - costs.of(shrunk.masks.head_counts, shrunk.masks.widths) / costs.dense,
         "heads": shrunk.masks.head_counts,
         "widths": shrunk.masks.widths,
+    }
+
+
+def _times(encoder: Encoder, points: dict[str, Any], tokens: int) -> dict[str, float]:
+    """Milliseconds of every point, all taking turns; which heads and neurons stay makes no difference to them."""
+    shapes = {"dense": encoder}
+    for name, point in points.items():
+        if name != "dense":
+            layers = zip(encoder.layers, point["heads"], point["widths"], strict=True)
+            kept = [
+                (np.arange(layer.attention.heads) < heads, np.arange(layer.feed_forwards[0].width) < width)
+                for layer, heads, width in layers
+            ]
+            shapes[name] = cut(encoder, Masks(*zip(*kept, strict=True)))
+    return {
+        str(name): ms
+        for name, ms in lower_quartile_ms(
+            {name: compiled_run(part, tokens) for name, part in shapes.items()}, rounds=_ROUNDS
+        ).items()
     }
 
 
@@ -156,8 +177,8 @@ def table(state: dict[str, Any]) -> str:
     for share in SHARES:
         cells = []
         for method in METHODS:
-            point = points[f"{method} {share}"]
-            cells += [f"{point['f1']:.2f}", f"{point['dense_ms'] / point['ms']:.2f}x"]
+            name = f"{method} {share}"
+            cells += [f"{points[name]['f1']:.2f}", f"{state['ms']['dense'] / state['ms'][name]:.2f}x"]
         lines.append(f"| {share:.0%} | " + " | ".join(cells) + " |")
     lost, kept = (dense - points[f"{method} {TARGET_SHARE}"]["f1"] for method in ("magnitude", "full"))
     verdict = "met" if kept <= lost / 2 else "MISSED"

@@ -152,9 +152,9 @@ def search_lengths(
             )
         )
     notes = [*same_questions(data, test, full, "the budgets")]
-    for name, limit in budget_limits(max_drop).items():
+    for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
-            notes += too_few_questions(finalists[budgets[name]].drop, limit, name)
+            notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
     result = LengthSearch(
         path=output,
         source_name=source.path.name,

@@ -26,12 +26,12 @@ def bench_page(report: BenchReport) -> bytes:
     if report.bundles[0].start is not None:
         sections.append(Section("Cold start and memory", _starts(report.bundles)))
     sections.append(Section("Bundles", (_bundles(report.bundles),)))
-    settings = report.settings
+    settings, bundles = report.settings, len({bundle.bundle for bundle in report.bundles})
     data = "" if settings.data is None else f", {settings.data} (sha256 {settings.data_sha256})"
     return html.page(
         "Question answering: how fast",
         sections,
-        lead=f"{len(report.bundles)} bundle{'s' * (len(report.bundles) > 1)} on {report.machine.cpu}",
+        lead=f"{bundles} bundle{'s' * (bundles > 1)} on {report.machine.cpu}",
         footer=f"edge-qa bench: repeat {settings.repeat}, seed {settings.seed}{data}",
     )
 

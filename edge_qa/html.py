@@ -40,6 +40,7 @@ thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
 td.r { white-space: nowrap; }
 svg { display: block; max-width: 100%; height: auto; }
 figure { overflow-x: auto; }
+td svg { max-width: none; }
 /* Narrower, and their words cannot be read: they are scrolled instead. */
 figure > svg { min-width: 600px; }
 svg text { fill: var(--ink); font: 11px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
@@ -52,7 +53,7 @@ svg .middle { text-anchor: middle; }
 svg .frame { fill: none; stroke: var(--soft); stroke-width: 1; }
 svg .accent { fill: var(--accent); }
 svg .second { fill: var(--second); }
-footer { margin-top: 3rem; color: var(--soft); font-size: 0.82rem; }
+footer { margin-top: 3rem; color: var(--soft); font-size: 0.82rem; overflow-wrap: anywhere; }
 @media print { body { padding: 0; max-width: none; font-size: 11px; } .wide { overflow: visible; }
   figure { overflow: visible; } figure > svg { min-width: 0; }
   figure, tr, svg { break-inside: avoid; } h2 { break-after: avoid; }

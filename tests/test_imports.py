@@ -25,7 +25,11 @@ OWNERS = {
         "calibration/sparsity/unstructured.py",
     },
     "transformers": {"converters/exporting/foreign.py"},
-    "nncf": {"calibration/quantization/int8_model.py", "calibration/sparsity/unstructured.py"},
+    "nncf": {
+        "calibration/quantization/int8_model.py",
+        "calibration/sparsity/unstructured.py",
+        "calibration/training/recipes/magnitude.py",
+    },
 }
 # Recipes that need gradients may use both everywhere.
 TRAINING = {"calibration/training/": {"torch", "transformers"}}

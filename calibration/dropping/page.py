@@ -38,7 +38,7 @@ def _budgets(result: LengthSearch) -> tuple[Markup, ...]:
         "95 % interval",
         "relative latency",
         "speed",
-        "share of the tokens left, by layer",
+        "tokens left, by layer",
     )
     everything = (1.0,) * len(result.finalists[0].trial.shares)
     rows: list[tuple[str | Markup, ...]] = [
@@ -118,7 +118,7 @@ def _picture(result: LengthSearch) -> tuple[Markup, ...]:
 
 
 def _front(result: LengthSearch) -> tuple[Markup, ...]:
-    headers = ("relative latency", "F1", "lost", "standard error", "share of the tokens left, by layer", "budget")
+    headers = ("relative latency", "F1", "lost", "standard error", "tokens left, by layer", "budget")
     rows = [
         (
             f"{trial.latency:.3f}",

@@ -86,7 +86,7 @@ def rising(times: Sequence[float]) -> list[float]:
     return np.maximum.accumulate(np.array(times) - times[0]).tolist()
 
 
-def lower_quartile_ms(runs: Mapping[Hashable, Run]) -> dict[Hashable, float]:
+def lower_quartile_ms(runs: Mapping[Hashable, Run], rounds: int | None = None) -> dict[Hashable, float]:
     """Run all in turn, forwards and backwards, and return the lower quartile of each one's milliseconds.
 
     Other programs only ever add time, so that the lower half of the times tells more than the median.
@@ -95,7 +95,7 @@ def lower_quartile_ms(runs: Mapping[Hashable, Run]) -> dict[Hashable, float]:
     for run in runs.values():
         for _ in range(_WARM_UP):
             run()
-    for turn in range(_ROUNDS):
+    for turn in range(rounds or _ROUNDS):
         for key in list(runs) if turn % 2 else list(reversed(runs)):
             runs[key]()  # untimed: what ran before has pushed its weights out of the caches
             begin = time.perf_counter()

@@ -62,6 +62,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
+    "train": Entry("calibration.cli.train", "Train a checkpoint by a recipe: distil, prune, make sparse."),
 }
 
 

@@ -1,0 +1,173 @@
+"""The models that the contenders run, all from one checkpoint and calibrated on the same questions; kept and reused."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.side_by_side.environments import Environment, all_sources, hash_of
+from benchmarks.side_by_side.workers import RIVALS, environment
+from edge_qa.dataset import Dataset
+from edge_qa.errors import EdgeQAError
+
+Say = Callable[[str], None]
+# What optimum-intel takes unless told otherwise; ours takes its own default.
+RIVAL_SAMPLES = 300
+# Of all feed-forward neurons, the share that the compacted model does without.
+COMPACTED_RATIO = 0.3
+# Ours, each of which a user may have already.
+BUNDLES = ("fp16", "int8", "budget", "compacted")
+_RIVALS_MODELS = ("optimum-fp32", "optimum-int8", "onnx")
+# What decides how they come out.
+_MAKERS = (
+    *("optimum_openvino.py", "make_onnx.py", "squad_loop.py"),
+    *("optimum-intel.txt", "onnx-tools.txt", "transformers.txt"),
+)
+_BUDGET_MINUTES, _BUDGET_QUESTIONS, _BUDGET_DROP = 3.0, 100, 1.0
+
+
+class ArtefactError(Exception):
+    """A model cannot be made: one line."""
+
+
+class Artefacts:
+    """Makes each model when it is first asked for."""
+
+    def __init__(
+        self,
+        place: Path,
+        checkpoint: Path,
+        calibration: tuple[Path, Dataset],
+        environments: Mapping[str, Environment | str],
+        given: Mapping[str, Path],
+        *,
+        threads: int,
+        say: Say,
+    ) -> None:
+        """environments: by name, or why one is not there. given: bundles that the user has, by the names used here."""
+        weights = sorted(path for path in checkpoint.iterdir() if path.is_file())
+        source = [*weights, calibration[0]]
+        # Apart, so that a change of our code does not make the rivals' models again.
+        self.own = place / f"bundles-{hash_of([*source, *all_sources()])[:12]}"
+        self.others = place / f"models-{hash_of([*source, *(RIVALS / name for name in _MAKERS)])[:12]}"
+        for folder in (self.own, self.others):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoint, self.calibration, self.environments = checkpoint.resolve(), calibration, environments
+        self.given, self.threads, self.say = given, threads, say
+        self._failures: dict[str, str] = {}
+
+    def path(self, name: str) -> Path:
+        """Return the model's folder. Raises ArtefactError, every time anew for one that failed."""
+        if name in self.given:
+            return self.given[name].resolve()
+        if name in self._failures:
+            raise ArtefactError(self._failures[name])
+        folder = (self.others if name in _RIVALS_MODELS else self.own) / name
+        if not folder.exists():
+            make = getattr(self, "_make_" + name.replace("-", "_"))
+            begin = time.monotonic()
+            self.say(f"make {name}")
+            try:
+                make(folder)
+            except (EdgeQAError, ArtefactError) as error:
+                self._failures[name] = str(error)
+                raise ArtefactError(str(error)) from None
+            self.say(f"  {time.monotonic() - begin:.0f} s")
+        return folder
+
+    def compiled(self) -> Path:
+        """Return a folder for compiled models."""
+        folder = self.own / "compiled"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    # Ours. The imports are heavy, and wanted only where something is made.
+
+    def _make_fp16(self, folder: Path) -> None:
+        from converters.convert import convert
+
+        convert(self.checkpoint, folder)
+
+    def _make_int8(self, folder: Path) -> None:
+        self._quantize(self.path("fp16"), folder)
+
+    def _quantize(self, source: Path, folder: Path) -> None:
+        from calibration.quantize import quantize
+
+        quantize(source, folder, calibration=self.calibration[0])
+
+    def _make_compacted(self, folder: Path) -> None:
+        from calibration.sparsify import sparsify
+        from converters.convert import convert
+
+        checkpoint, bundle = (self.own / f"compacted-{kind}" for kind in ("checkpoint", "fp16"))
+        sparsify(
+            self.checkpoint,
+            checkpoint,
+            pattern="ffn",
+            ratio=COMPACTED_RATIO,
+            calibration=self.calibration[0],
+            force=True,
+        )
+        convert(checkpoint, bundle, force=True)
+        self._quantize(bundle, folder)
+
+    def _make_budget(self, folder: Path) -> None:
+        from calibration.lengths import search_lengths
+
+        search_lengths(
+            self.path("int8"),
+            folder,
+            calibration=self.calibration[0],
+            evaluation=self.calibration[0],
+            max_drop=_BUDGET_DROP,
+            minutes=_BUDGET_MINUTES,
+            questions=_BUDGET_QUESTIONS,
+            threads=self.threads,
+        )
+
+    # Theirs, made in their own environments.
+
+    def _make_optimum_fp32(self, folder: Path) -> None:
+        self._run("optimum-intel", "optimum_openvino.py", folder, "--make", int8=False)
+
+    def _make_optimum_int8(self, folder: Path) -> None:
+        self._run("optimum-intel", "optimum_openvino.py", folder, "--make", int8=True)
+
+    def _make_onnx(self, folder: Path) -> None:
+        self._run("onnx-tools", "make_onnx.py", folder, tokenizer=str(self.checkpoint / "tokenizer.json"))
+
+    def _run(self, name: str, script: str, folder: Path, *options: str, **more: object) -> None:
+        found = self.environments[name]
+        if isinstance(found, str):
+            raise ArtefactError(found)
+        draft = folder.with_name(folder.name + ".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        job = {
+            "checkpoint": str(self.checkpoint),
+            "output": str(draft),
+            "calibration": spread_pairs(self.calibration[1], RIVAL_SAMPLES),
+            "threads": self.threads,
+        }
+        done = subprocess.run(
+            [found.python, str(RIVALS / script), *options],
+            input=json.dumps(job | more),
+            env=environment(self.threads),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            raise ArtefactError(f"{script}: {lines[-1][:300] if lines else f'exit code {done.returncode}'}")
+        os.replace(draft, folder)
+
+
+def spread_pairs(dataset: Dataset, limit: int) -> Sequence[tuple[str, str]]:
+    """Return at most `limit` (question, context) pairs, spread evenly over the data."""
+    from benchmarks.side_by_side.questions import spread
+
+    return [(example.question, example.context) for example in spread(dataset.examples, limit)]

@@ -1,0 +1,150 @@
+"""The machine's limit and how near to it INT8 comes: the VNNI peak on the spot, and where an inference's time goes.
+
+The peak is the best of several large INT8 products, the time of the product's own node, measured by OpenVINO. The
+share of it that a model reaches is its multiply-adds, all matrix products counted on the IR, over its whole time.
+"""
+
+import contextlib
+import math
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.side_by_side.figures import quantile
+from converters.ir.counting import count
+from edge_qa._openvino import ov
+from edge_qa.bundle import Bundle
+from edge_qa.manifest import INPUT_ROLES
+
+# (rows, inputs, outputs): the larger product of BERT-base at 384 tokens, and two larger ones.
+SHAPES = ((384, 768, 3072), (1024, 1024, 4096), (512, 4096, 1024))
+_ROUNDS, _WARM_UP = 25, 5
+# Kinds of nodes that are matrix products with weights; the fused attention holds products of activations.
+_PRODUCTS = ("FullyConnected", "MatMul")
+_ATTENTION = ("fused attention", "MHA", "ScaledDotProductAttention")
+# Kinds that take no time of their own.
+_FREE = ("Input", "Output", "Const", "Parameter", "Result")
+
+
+def vnni_peak(threads: int) -> dict[str, Any]:
+    """Return INT8 multiply-adds per second of each shape, in 10^9, and the highest of them."""
+    found = {}
+    for shape in SHAPES:
+        seconds = _product_seconds(*shape, threads)
+        found["x".join(map(str, shape))] = round(math.prod(shape) / seconds / 1e9, 1)
+    return {"gmacs": max(found.values()), "products": found}
+
+
+def _product_seconds(rows: int, inputs: int, outputs: int, threads: int) -> float:
+    op = ov.opset13
+    random = np.random.default_rng(0)
+    given = op.parameter([rows, inputs], ov.Type.f32, name="given")
+    low, high = op.constant(np.float32(0)), op.constant(np.float32(255))
+    rounded = op.fake_quantize(given, low, high, low, high, 256)
+    weights = op.constant(random.integers(-127, 128, (outputs, inputs)).astype(np.int8))
+    scaled = op.multiply(op.convert(weights, ov.Type.f32), op.constant(np.ones((outputs, 1), np.float32)))
+    request = _request(ov.Model([op.matmul(rounded, scaled, False, True)], [given]), threads, profile=True)
+    values = random.integers(0, 256, (rows, inputs)).astype(np.float32)
+    best = float("inf")
+    for _ in range(_WARM_UP + _ROUNDS):
+        request.infer([values], share_inputs=True)
+        spent = [info.real_time.total_seconds() for info in request.profiling_info if _is(info.node_type, _PRODUCTS)]
+        best = min(best, sum(spent))
+    return best
+
+
+def time_split(bundle: Path, tokens: int, peak_gmacs: float, threads: int) -> dict[str, Any]:
+    """Return one bundle's time at a length: in all, by kind of node, and the share of the peak that it reaches."""
+    loaded = Bundle.load(bundle)
+    model = ov.Core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin))
+    macs = count(model, tokens).multiply_adds
+    names = {role: record.name for role, record in loaded.manifest.io.inputs.items()}
+    inputs = {names[role]: array for role, array in _inputs(tokens, loaded.manifest.model.vocabulary).items()}
+    plain, profiled = _request(model, threads), _request(model, threads, profile=True)
+    milliseconds, kinds, largest = [], defaultdict(list), {}
+    for number in range(_WARM_UP + _ROUNDS):
+        begin = time.perf_counter()
+        plain.infer(inputs, share_inputs=True)
+        elapsed = (time.perf_counter() - begin) * 1000
+        profiled.infer(inputs, share_inputs=True)
+        if number < _WARM_UP:
+            continue
+        milliseconds.append(elapsed)
+        spent: dict[str, float] = defaultdict(float)
+        for info in profiled.profiling_info:
+            one = info.real_time.total_seconds() * 1000
+            if info.node_type not in _FREE and one:
+                kind = _kind(info)
+                spent[kind] += one
+                if one > largest.get(kind, (0.0, ""))[0]:
+                    largest[kind] = (one, info.node_name)
+        for kind, one in spent.items():
+            kinds[kind].append(one)
+    whole = quantile(milliseconds, 0.5)
+    split = {kind: round(quantile(values, 0.5), 4) for kind, values in kinds.items()}
+    split = dict(sorted(split.items(), key=lambda item: -item[1]))
+    others = [kind for kind in split if not _is(kind, _PRODUCTS)]
+    products = sum(split[kind] for kind in split if _is(kind, _PRODUCTS))
+    return {
+        "tokens": tokens,
+        "ms": round(whole, 3),
+        "multiply_adds": macs,
+        "gmacs": round(macs / whole / 1e6, 1),
+        "share_of_peak": round(macs / whole / 1e6 / peak_gmacs, 4),
+        "kinds_ms": split,
+        "products_ms": round(products, 4),
+        "attention_ms": round(sum(split[kind] for kind in split if _is(kind, _ATTENTION)), 4),
+        "largest_others": [
+            {"kind": kind, "ms": split[kind], "example": largest[kind][1], "is_attention": _is(kind, _ATTENTION)}
+            for kind in others[:4]
+        ],
+    }
+
+
+def make_bert_base(place: Path, calibration: Path) -> Path:
+    """Return an INT8 bundle of BERT-base's size with drawn weights: they take the same time as trained ones."""
+    from benchmarks.block_sparse import write_checkpoint
+    from calibration.quantize import quantize
+    from converters.convert import convert
+
+    bundle = place / "bert-base-int8"
+    if not bundle.exists():
+        # What it says of the checkpoint belongs to another benchmark.
+        with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stdout(sys.stderr):
+            write_checkpoint(Path(temporary, "checkpoint"))
+            convert(Path(temporary, "checkpoint"), Path(temporary, "fp16"))
+            quantize(Path(temporary, "fp16"), bundle, calibration=calibration, samples=8)
+    return bundle
+
+
+def _request(model: "ov.Model", threads: int, *, profile: bool = False) -> "ov.InferRequest":
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
+        "PERF_COUNT": profile,
+    }
+    return ov.Core().compile_model(model, "CPU", options).create_infer_request()
+
+
+def _inputs(tokens: int, vocabulary: int) -> dict[str, np.ndarray]:
+    inputs = {role: np.ones((1, tokens), np.int64) for role in INPUT_ROLES}
+    inputs["input_ids"] = np.random.default_rng(tokens).integers(1000, vocabulary, (1, tokens))
+    inputs["token_type_ids"][:, : tokens // 8] = 0
+    return inputs | {"position_ids": np.arange(tokens)[None]}
+
+
+def _kind(info: "ov.ProfilingInfo") -> str:
+    """The node's kind; OpenVINO calls everything that it compiles by itself a subgraph, the attention among them."""
+    fused = info.node_type == "Subgraph" and "attention" in info.node_name
+    return "fused attention" if fused else info.node_type
+
+
+def _is(kind: str, family: tuple[str, ...]) -> bool:
+    return kind.startswith(family)

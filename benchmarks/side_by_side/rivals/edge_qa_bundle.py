@@ -1,0 +1,35 @@
+"""Edge QA with one of its bundles."""
+
+from protocol import serve
+
+
+class Ours:
+    """job: bundle, threads, precision, budget (null for the whole model), cache (a folder, or null)."""
+
+    def __init__(self, job):
+        more = {"budget": job["budget"]} if job["budget"] else {}
+        more["cache"] = job["cache"]
+        if job["precision"] == "f32":
+            from edge_qa.start import start  # as `edge-qa ask` starts
+
+            self.answerer = start(job["bundle"], threads=job["threads"], **more)
+        else:
+            from edge_qa import QuestionAnswerer
+
+            self.answerer = QuestionAnswerer.load(
+                job["bundle"], threads=job["threads"], precision=job["precision"], **more
+            )
+        manifest = self.answerer.manifest
+        self.detail = (
+            f"weights {manifest.precision}, activations {job['precision']}, {len(manifest.model.heads or ())} layers"
+        )
+
+    def answer(self, question, context):
+        return self.answerer.answer(question, context).text
+
+    def answer_many(self, pairs):
+        return [answer.text for answer in self.answerer.answer_many(pairs)]
+
+
+if __name__ == "__main__":
+    serve(Ours)

@@ -1,0 +1,21 @@
+"""ONNX Runtime with the `tokenizers` library, in the loop that its users write: no transformers and no torch."""
+
+from protocol import serve
+from squad_loop import SquadLoop, plain_encoder
+
+
+def load(job):
+    """job: model (an .onnx file), tokenizer (a tokenizer.json), threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job["threads"]
+    session = onnxruntime.InferenceSession(job["model"], options, providers=["CPUExecutionProvider"])
+    loop = SquadLoop(plain_encoder(job["tokenizer"]), lambda arrays: session.run(None, arrays))
+    loop.names = tuple(given.name for given in session.get_inputs())
+    loop.detail = f"onnxruntime {onnxruntime.__version__}"
+    return loop
+
+
+if __name__ == "__main__":
+    serve(load)

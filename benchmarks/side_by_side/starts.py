@@ -1,0 +1,67 @@
+"""Cold starts: from the start of a process to its first answer, and what the imports alone take."""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.side_by_side.workers import Worker, WorkerError, environment
+
+QUESTION = "Who wrote the first program?"
+TEXT = (
+    "Ada Lovelace, who had met Charles Babbage in 1833, wrote the first program for his Analytical Engine ten years "
+    "later. The engine was never built, so her program, which computes Bernoulli numbers, never ran."
+)
+_TIMED_IMPORT = "import time; begin = time.perf_counter()\n{code}\nprint(time.perf_counter() - begin)"
+
+
+def cold_start(make: Callable[[], Worker]) -> tuple[float, int | None]:
+    """Return seconds from process start to the first answer, and the most memory held until then."""
+    begin = time.monotonic()
+    with make() as worker:
+        # Already there when the contender is ready to read it.
+        worker.send({"do": "answer", "question": QUESTION, "context": TEXT})
+        worker.wait_until_loaded()
+        text = worker.receive()["text"]
+        seconds = time.monotonic() - begin
+        if not text:
+            raise WorkerError("answered nothing, wanted a text")
+        return seconds, worker.peak_bytes()
+
+
+def start_in_turns(
+    makers: Mapping[str, Callable[[], Worker]], runs: int, failed: dict[str, str]
+) -> dict[str, dict[str, list[Any]]]:
+    """Return seconds and peaks of `runs` processes of each; one before is not counted: it fills the page cache."""
+    found: dict[str, dict[str, list[Any]]] = {name: {"seconds": [], "peak_bytes": []} for name in makers}
+    for number in range(-1, runs):
+        for name in list(found) if number % 2 else list(reversed(found)):
+            try:
+                seconds, peak = cold_start(makers[name])
+            except WorkerError as error:
+                failed[name] = str(error)
+                del found[name]
+                continue
+            if number >= 0:
+                found[name]["seconds"].append(seconds)
+                found[name]["peak_bytes"].append(peak)
+    return found
+
+
+def imports_in_turns(codes: Mapping[str, tuple[Path, str]], runs: int, threads: int) -> dict[str, list[float]]:
+    """Return seconds of the imports in `runs` fresh processes each; codes: an interpreter and Python code a name."""
+    found: dict[str, list[float]] = {name: [] for name in codes}
+    for number in range(-1, runs):
+        for name, (python, code) in codes.items():
+            done = subprocess.run(
+                [str(python), "-c", _TIMED_IMPORT.format(code=code)],
+                env=environment(threads),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            # Libraries may print, too: the last line is ours.
+            if number >= 0 and not done.returncode:
+                found[name].append(float(done.stdout.split()[-1]))
+    return {name: seconds for name, seconds in found.items() if seconds}

@@ -1,0 +1,73 @@
+"""What was measured, on the disk as it comes: an interrupted benchmark goes on where it was."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge_qa.atomic import write_file
+from edge_qa.errors import InputError
+
+FORMAT = 1
+RESULTS, ANSWERS = "results.json", "answers.json"
+
+
+class Store:
+    """The folder of a benchmark: blocks of figures in results.json, every single answer in answers.json.
+
+    Both are replaced whole, never written into, so that they are valid at every moment.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], *, fresh: bool = False) -> None:
+        """Take up what an earlier run with the same settings left; with other settings, or `fresh`, begin anew."""
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made a folder ({error.strerror}); give another --output") from None
+        self.results: dict[str, Any] = {"format": FORMAT, "settings": settings, "blocks": {}}
+        self.answers: dict[str, Any] = {}
+        self.resumed = False
+        if not fresh and (folder / RESULTS).exists():
+            earlier = read_results(folder / RESULTS)
+            # Through JSON, as the earlier ones went: a tuple comes back as a list.
+            if earlier.get("settings") == json.loads(json.dumps(settings)):
+                self.results, self.resumed = earlier, True
+                if (folder / ANSWERS).exists():
+                    self.answers = _read(folder / ANSWERS)
+
+    def block(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return a block of figures; it is measured only if it is not there yet."""
+        if key not in self.results["blocks"]:
+            self.results["blocks"][key] = make()
+            self.save()
+        return self.results["blocks"][key]
+
+    def set_answers(self, key: str, value: Any) -> None:
+        """Keep a chunk of answers."""
+        self.answers[key] = value
+        write_file(self.folder / ANSWERS, json.dumps(self.answers, ensure_ascii=False).encode())
+
+    def save(self) -> None:
+        """Write results.json."""
+        write_file(self.folder / RESULTS, (json.dumps(self.results, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a results.json. Raises InputError if it is none."""
+    results = _read(path)
+    if results.get("format") != FORMAT or "blocks" not in results:
+        raise InputError(f"{path}: format {results.get('format')}, wanted {FORMAT}; measure again with --fresh")
+    return results
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run python -m benchmarks first") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); remove it, or measure again with --fresh") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: got {type(value).__name__}, wanted the object that python -m benchmarks writes")
+    return value

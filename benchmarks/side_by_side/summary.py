@@ -1,0 +1,174 @@
+"""From the raw figures of a run to one row for each contender, and what is lost and won."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE
+from benchmarks.side_by_side.figures import Spread, medians_by_length, spread
+from edge_qa.dataset import Example
+from edge_qa.squad import score
+
+# (attribute of a row, what it is called, True if more is better)
+MEASURES = (
+    ("p50_ms", "milliseconds a question", False),
+    ("bulk", "questions a second in bulk", True),
+    ("f1", "F1", True),
+    ("start_s", "cold start", False),
+    ("peak_mb", "peak memory", False),
+    ("install_mb", "install size", False),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender. Whatever could not be measured is None, and `failed` says why if nothing could.
+
+    times: the steady pass; first_mean_ms: the mean of the pass before it, when lengths were met for the first time.
+    ratio: its mean over that of the reference, which was asked the same questions beside it.
+    by_length: (tokens, median ms). peak_mb: after all questions; start_mb: at the first answer of a fresh process.
+    """
+
+    name: str
+    label: str
+    ours: bool
+    answers: bool
+    failed: str | None = None
+    times: Spread | None = None
+    first_mean_ms: float | None = None
+    ratio: float | None = None
+    f1: float | None = None
+    exact: float | None = None
+    bulk: float | None = None
+    start_s: float | None = None
+    import_s: float | None = None
+    peak_mb: float | None = None
+    start_mb: float | None = None
+    install_mb: float | None = None
+    by_length: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def p50_ms(self) -> float | None:
+        """The median of the steady pass."""
+        return None if self.times is None else self.times.p50
+
+
+def summarize(
+    results: Mapping[str, Any],
+    answers: Mapping[str, Any],
+    examples: Sequence[Example],
+    tokens: Sequence[int],
+) -> list[dict[str, Any]]:
+    """Return a row for each contender, as JSON values (`rows_of` reads them).
+
+    tokens: of each question with its context, in the order of the examples.
+    """
+    blocks = results["blocks"]
+    rows = []
+    for name in results["settings"]["contenders"]:
+        contender = CONTENDERS[name]
+        row: dict[str, Any] = {"name": name, "label": contender.label, "ours": contender.ours}
+        row["answers"] = contender.answers
+        failed = results.get("failed", {}).get(name)
+        group = next((i for i, names in enumerate(blocks.get("groups", [])) if name in names), None)
+        steady = None if group is None else _series(answers, group, "steady", name, len(examples))
+        if steady is None:
+            rows.append(row | {"failed": failed or "not measured"})
+            continue
+        row["times"] = vars(spread(steady["ms"]))
+        first = _series(answers, group, "first", name, len(examples))
+        reference = _series(answers, group, "steady", REFERENCE, len(examples))
+        row["first_mean_ms"] = None if first is None else spread(first["ms"]).mean
+        row["ratio"] = None if reference is None else spread(steady["ms"]).mean / spread(reference["ms"]).mean
+        row["by_length"] = medians_by_length(tokens, steady["ms"])
+        if contender.answers:
+            given = {example.id: text for example, text in zip(examples, steady["texts"], strict=True)}
+            found = score(examples, given, version="v1.1")
+            row |= {"f1": found.f1, "exact": found.exact_match}
+        bulk = blocks.get(f"bulk {group}", {}).get(name)
+        peak = blocks.get(f"memory {group}", {}).get(name)
+        row |= {"bulk": median(bulk) if bulk else None, "peak_mb": peak / 1e6 if peak and contender.answers else None}
+        rows.append(row | _fresh(blocks, results, name, contender.environment if contender.answers else None))
+    return rows
+
+
+def rows_of(results: Mapping[str, Any]) -> list[Row]:
+    """Return the rows that a results.json holds."""
+    rows = []
+    for row in results["rows"]:
+        times = None if row.get("times") is None else Spread(**row["times"])
+        lengths = tuple((tokens, value) for tokens, value in row.get("by_length", ()))
+        rows.append(Row(**row | {"times": times, "by_length": lengths}))
+    return rows
+
+
+def losses(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each measure in which somebody else's row beats the reference."""
+    reference = next((row for row in rows if row.name == REFERENCE and row.failed is None), None)
+    if reference is None:
+        return []
+    said = []
+    for attribute, what, more in MEASURES:
+        own = getattr(reference, attribute)
+        better = [
+            row
+            for row in rows
+            if not row.ours and row.answers and own is not None and _beats(getattr(row, attribute), own, more)
+        ]
+        if better:
+            names = ", ".join(f"{row.label} ({_short(getattr(row, attribute))})" for row in better)
+            said.append(f"{what}: {_short(own)}, behind {names}")
+    return said
+
+
+def ratios(rows: Sequence[Row]) -> dict[str, float]:
+    """Return every ratio to the reference that is claimed of a run, for a comparison with another run."""
+    reference = next(row for row in rows if row.name == REFERENCE)
+    found = {}
+    for row in rows:
+        if row.name == REFERENCE or row.failed is not None:
+            continue
+        for attribute, what, _ in MEASURES:
+            own, other = getattr(reference, attribute), getattr(row, attribute)
+            if own and other and attribute != "f1":
+                found[f"{row.label}: {what}"] = other / own
+        if row.ratio:
+            found[f"{row.label}: mean"] = row.ratio
+    return found
+
+
+def _series(answers: Mapping[str, Any], group: int, kind: str, name: str, wanted: int) -> dict[str, list[Any]] | None:
+    """All chunks of one contender's pass, in order; None if a question is missing."""
+    prefix = f"{group} {kind} "
+    keys = sorted((key for key in answers if key.startswith(prefix)), key=lambda key: int(key.removeprefix(prefix)))
+    found: dict[str, list[Any]] = {"ms": [], "texts": []}
+    for key in keys:
+        for part in found:
+            found[part] += answers[key].get(name, {}).get(part, [])
+    return found if len(found["ms"]) == wanted else None
+
+
+def _fresh(
+    blocks: Mapping[str, Any], results: Mapping[str, Any], name: str, environment: str | None
+) -> dict[str, float | None]:
+    if environment is None:
+        return {}
+    started = blocks.get("starts", {}).get(name)
+    imported = blocks.get("imports", {}).get(environment)
+    installed = results["environments"].get(environment, {}).get("bytes")
+    peaks = [peak for peak in (started or {}).get("peak_bytes", []) if peak]
+    return {
+        "start_s": median(started["seconds"]) if started else None,
+        "start_mb": median(peaks) / 1e6 if peaks else None,
+        "import_s": median(imported) if imported else None,
+        "install_mb": installed / 1e6 if installed else None,
+    }
+
+
+def _beats(value: float | None, own: float, more: bool) -> bool:
+    return value is not None and (value > own if more else value < own)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}"

@@ -1,0 +1,149 @@
+"""edge-qa train."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from calibration.train import train as run_training
+from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, RANKINGS, RECIPES, Options
+from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import finite
+from edge_qa.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from calibration.training.curve import Report
+    from calibration.training.result import Training
+
+_LINE_SECONDS = 60.0  # between two lines where nobody watches
+
+
+def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
+    return click.option(name, type=float, callback=finite, help=help, **settings)
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--recipe", required=True, type=click.Choice(RECIPES), help="What to do.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Checkpoint to learn from; CHECKPOINT where needed.")
+@click.option("--init", "initial", type=click.Path(path_type=Path), help="Weights to start from; CHECKPOINT teaches.")
+@click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
+@click.option("--evaluations", type=click.IntRange(min=1), default=1, show_default=True, help="How many times.")
+@_number("--epochs", "Times through the data; 0.5 is half.", default=1.0, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Steps, instead of epochs.")
+@click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of a step  [4096; 16384 on a GPU]")
+@_number("--learning-rate", "The highest one  [by recipe]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_number("--distillation", "Share of the teacher in the loss, 0 to 1  [by recipe]")
+@_number("--temperature", "That softens the teacher.", default=2.0, show_default=True)
+@_number("--hidden-weight", "Of the loss on hidden states.", default=0.0, show_default=True)
+@_number("--attention-weight", "Of the loss on attention scores.", default=0.0, show_default=True)
+@click.option("--train-words", is_flag=True, help="Train the table of word embeddings, too.")
+@_number("--ratio", "Share that goes (prune-gain, prune-gates, sparse-1x4, block-movement, magnitude).")
+@_number("--speedup", "Measured, in INT8 on this CPU (prune-gain).")
+@click.option("--ranking", type=click.Choice(RANKINGS), default="gain", show_default=True, help="Of prune-gain.")
+@click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="That rank (prune-gain).")
+@_number("--schedule", "Share of the steps in which sparsity grows.", default=0.6, show_default=True)
+@click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
+@_number("--no-answer", "Questions without an answer, as a share of the others.", default=0.0, show_default=True)
+@_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
+@click.option("--rule", type=click.Choice(DROP_RULES), default="attention", show_default=True, help="Of lengthdrop.")
+@click.option("--mode", default="local", show_default=True, help="Of NNCF: local, global, regularization (magnitude).")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")
+@click.option("--state", type=click.Path(path_type=Path), help="Folder for the run's state  [OUTPUT.state]")
+@click.option("--resume", is_flag=True, help="Go on from the state.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(
+    checkpoint: Path,
+    output: Path,
+    data: Path,
+    teacher: Path | None,
+    initial: Path | None,
+    evaluation: Path | None,
+    limit: int | None,
+    device: Any,
+    state: Path | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train CHECKPOINT by a recipe into the checkpoint OUTPUT. Ctrl-C saves the state; --resume goes on from it."""
+    result = run_training(
+        checkpoint if initial is None else initial,
+        output,
+        Options(**options),
+        data=data,
+        teacher=teacher if teacher is not None or initial is None else checkpoint,
+        evaluation=evaluation,
+        limit=limit,
+        device=device,
+        state=state,
+        resume=resume,
+        force=force,
+        progress=_bars(),
+        report=_report(),
+    )
+    if as_json:
+        echo_json(result.values())
+        return
+    click.echo("\n".join(_summary(result, output)))
+
+
+def _bars() -> Callable[[str, int, int], None]:
+    """A bar for each stage, begun anew when the stage is."""
+    bars: dict[str, Callable[[int, int], None]] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        if done:
+            bars.setdefault(stage, progress_bar(stage))(done, total)
+        if done == total:
+            bars.pop(stage, None)
+
+    return show
+
+
+def _report() -> "Callable[[Report], None]":
+    """One line that is redrawn on a terminal, and elsewhere a line a minute."""
+    watched = sys.stderr.isatty()
+    shown = 0.0
+
+    def show(report: "Report") -> None:
+        nonlocal shown
+        point = report.point
+        last = point.step == report.total
+        if not watched and not last and time.monotonic() - shown < _LINE_SECONDS:
+            return
+        shown = time.monotonic()
+        line = (
+            f"step {point.step}/{report.total}  loss {point.loss:.4f}  {point.tokens_per_second:,.0f} tokens/s  "
+            f"{report.seconds_left / 60:.1f} min left"
+        )
+        click.echo(f"\r{line}   " if watched else line, err=True, nl=last or not watched)
+
+    return show
+
+
+def _summary(result: "Training", output: Path) -> Iterator[str]:
+    yield (
+        f"{output}: {result.recipe}, {result.steps} steps over {result.windows} windows on {result.device}; "
+        f"{result.seconds / 60:.1f} min"
+    )
+    yield from result.summary
+    if result.evaluation is not None:
+        scores = result.evaluation.scores
+        yield f"exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f} ({scores.questions} questions)"
+        best = result.evaluation.best_threshold
+        if best is not None:
+            yield f"with the best no-answer threshold: {best}"
+    yield f"{'step':>7}  {'loss':>8}  {'F1':>6}"
+    for point in result.curve:
+        yield f"{point.step:7}  {point.loss:8.4f}  {'' if point.f1 is None else f'{point.f1:.2f}':>6}"

@@ -1,0 +1,119 @@
+"""Checkpoint -> trained checkpoint, by one of the recipes of `calibration/training/`. Needs the torch extra."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calibration.training.options import DEVICES, Device, Options
+from converters.checkpoint import Checkpoint, read_checkpoint
+from converters.checkpoints.formats import CHECKPOINT_FORMATS
+from converters.compaction import compact
+from converters.encoder import Encoder
+from converters.families import read_encoder
+from edge_qa.atomic import check_destination
+from edge_qa.dataset import read_dataset
+from edge_qa.errors import CalibrationError, CheckpointError, InputError, ResourceError
+from edge_qa.evaluation import scorable
+
+if TYPE_CHECKING:
+    from calibration.training.curve import Report
+    from calibration.training.result import Training
+
+Progress = Callable[[str, int, int], None]
+
+
+def train(
+    checkpoint: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    options: Options,
+    *,
+    data: str | os.PathLike[str],
+    teacher: str | os.PathLike[str] | None = None,
+    evaluation: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+    device: Device = "auto",
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+    report: "Callable[[Report], None]" = lambda report: None,
+) -> "Training":
+    """Write the checkpoint that a recipe makes of another; the source is left alone.
+
+    data: a SQuAD file, or JSON lines with answers. teacher: a checkpoint with the same tokenizer, whose
+    answers are learnt from; recipes that change the model take the checkpoint itself where none is given.
+    evaluation: a file to score the result on, with our own runtime, on `limit` of its questions.
+    state: a folder for windows, teacher's logits and the state of the run; by default one beside the
+    destination, which goes when the run is done. resume: go on from the state that is there.
+    Raises InputError for options or data that do not fit, CheckpointError for a checkpoint that cannot be
+    read or written back, CalibrationError for a run that cannot be done or resumed.
+    """
+    options.check()
+    if device not in DEVICES:
+        raise InputError(f"device: got {device!r}, wanted one of {', '.join(DEVICES)}")
+    target = Path(os.path.abspath(destination))
+    read = [item for item in (checkpoint, data, teacher, evaluation) if item is not None]
+    check_destination(target, force=force, error=CheckpointError, sources=read)
+    test = None if evaluation is None else scorable(read_dataset(evaluation))
+    source = read_checkpoint(checkpoint)
+    encoder = _trainable(source)
+    taught_by = _teacher(source, teacher, options)
+    keep_state = state is not None
+    folder = Path(os.path.abspath(state)) if state is not None else target.with_name(f"{target.name}.state")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ResourceError(f"{folder}: cannot be written ({problem.strerror}); choose another place") from None
+    # Imported here, because it brings torch.
+    from calibration.training.run import Run
+
+    run = Run(source, encoder, taught_by, Path(data), folder, options, device, test, limit, progress, report)
+    try:
+        result = run.train(target, resume=resume, force=force)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only if nothing is in it
+        raise
+    if not keep_state:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _trainable(source: Checkpoint) -> Encoder:
+    # Imported here, because it brings torch.
+    from calibration.training.model import untrainable
+
+    encoder = compact(read_encoder(source))
+    why = untrainable(encoder)
+    if why or encoder.family not in CHECKPOINT_FORMATS:
+        raise CalibrationError(
+            f"{source.path}: a checkpoint of family {encoder.family!r} cannot be trained here ({why or 'no writer'}); "
+            f"supported are {', '.join(CHECKPOINT_FORMATS)}"
+        )
+    return encoder
+
+
+def _teacher(
+    source: Checkpoint, teacher: str | os.PathLike[str] | None, options: Options
+) -> tuple[Checkpoint, Encoder] | None:
+    """The teacher, if the recipe has one. Raises CalibrationError if it reads other tokens."""
+    if teacher is None:
+        if options.recipe == "distil":
+            raise CalibrationError("distil: learns from a teacher; give --teacher CHECKPOINT")
+        return (source, _trainable(source)) if options.taught and options.teacher_share else None
+    other = read_checkpoint(teacher)
+    encoder = _trainable(other)
+    if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):
+        raise CalibrationError(
+            f"{other.path}: its vocabulary is not that of {source.path}, and a teacher must read the same tokens; "
+            "give one with the same tokenizer"
+        )
+    return other, encoder
+
+
+def _vocabulary(checkpoint: Checkpoint) -> Any:
+    return json.loads(checkpoint.tokenizer).get("model", {}).get("vocab")

@@ -1,0 +1,210 @@
+"""Data set -> windows with one answer each, as flat arrays in a file: tokenized once for all runs."""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.answered_windows import answer_places, token_spans
+from converters.checkpoint import Checkpoint
+from converters.encoder import Encoder
+from edge_qa.dataset import Dataset, Example, read_dataset
+from edge_qa.document import PIECE, tokenize
+from edge_qa.errors import InputError
+from edge_qa.manifest import Defaults
+from edge_qa.text import TextTokenizer, Tokens
+from edge_qa.windows import Window, make_windows
+
+Ints = NDArray[np.int64]
+Places = list[tuple[int, int]]
+
+_FORM = 1  # of the file; windows of another form are made anew
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows end to end: number i has the tokens from firsts[i] to firsts[i + 1].
+
+    ids, types: (all tokens,) int32 and int8. firsts: (windows + 1,) int64. targets: the first and the last
+    token of the answer, (windows, 2) int32; 0, 0 where there is none.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8]
+    firsts: Ints
+    targets: NDArray[np.int32]
+    key: str
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def lengths(self) -> Ints:
+        return np.diff(self.firsts)
+
+
+def training_windows(
+    source: Checkpoint,
+    encoder: Encoder,
+    data: str | os.PathLike[str],
+    folder: Path,
+    *,
+    no_answer: float = 0.0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Windows:
+    """Return the windows of a data set that can be learnt from, from the file in `folder` if it was made before.
+
+    Windows without the answer of their question are left out, unless `no_answer` is above 0: then windows
+    of unanswerable questions (SQuAD 2.0) have [CLS] as the answer, and where the data has none, so many
+    questions, as a share of the answered ones, are asked of another passage of the same article.
+    Raises InputError if nothing can be learnt from the data.
+    """
+    dataset = read_dataset(data)
+    longest = Defaults.for_length(encoder.longest_input)
+    told = json.dumps([_FORM, dataset.sha256, source.tokenizer, repr(longest), encoder.token_types, no_answer, seed])
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
+    path = folder / f"windows-{key}.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as stored:
+            return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
+    starts = answer_starts(Path(data))
+    pairs = _pairs(dataset, starts, no_answer, np.random.default_rng(seed))
+    maker = _Maker(source, encoder.token_types > 1, longest)
+    ids, types, targets = [], [], []
+    for number, (example, places) in enumerate(pairs, 1):
+        for window, target in maker.windows(example, places):
+            ids.append(window.input_ids.astype(np.int32))
+            types.append(window.token_type_ids.astype(np.int8))
+            targets.append(target)
+        if number % 500 == 0 or number == len(pairs):
+            progress(number, len(pairs))
+    if not any(target != (0, 0) for target in targets):
+        raise InputError(
+            f"{dataset.name}: no answer stands in the text of its question ({len(dataset)} questions); training needs "
+            "a SQuAD file with answers"
+        )
+    windows = Windows(
+        np.concatenate(ids),
+        np.concatenate(types),
+        np.cumsum([0, *map(len, ids)]),
+        np.array(targets, np.int32),
+        key,
+    )
+    draft = path.with_suffix(".tmp.npz")
+    np.savez(draft, ids=windows.ids, types=windows.types, firsts=windows.firsts, targets=windows.targets)
+    draft.replace(path)
+    return windows
+
+
+class _Maker:
+    """Tokenizes and cuts as the runtime does."""
+
+    def __init__(self, source: Checkpoint, token_types: bool, lengths: Defaults) -> None:
+        self.tokenizer = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer")
+        self.token_types, self.lengths = token_types, lengths
+        self.context: tuple[str, list[Tokens]] = ("", [])
+
+    def windows(self, example: Example, places: Places) -> Iterator[tuple[Window, tuple[int, int]]]:
+        """Yield the windows that hold a place, or, without places, all of them, with [CLS] as the answer."""
+        if not example.question.strip() or not example.context.strip():
+            return
+        if example.context != self.context[0]:
+            pieces = (
+                [self.tokenizer.encode(example.context, "context")]
+                if len(example.context) <= PIECE
+                else list(tokenize(self.tokenizer, example.context))
+            )
+            self.context = (example.context, pieces)
+        lengths = self.lengths
+        for window in make_windows(
+            self.tokenizer.encode(example.question, "question"),
+            self.context[1],
+            self.tokenizer.template,
+            max_seq_len=lengths.max_seq_len,
+            doc_stride=lengths.doc_stride,
+            max_question_len=lengths.max_question_len,
+            token_types=self.token_types,
+        ):
+            if not places:
+                yield window, (0, 0)
+            elif len(spans := token_spans(window, places)):
+                yield window, (int(spans[0, 0]), int(spans[0, 1]))
+
+
+def _pairs(
+    dataset: Dataset, starts: dict[str, Places], no_answer: float, random: np.random.Generator
+) -> list[tuple[Example, Places]]:
+    """Each example with the places to learn from; none where the answer is that there is none."""
+    answered = []
+    for example in dataset:
+        places = starts.get(example.id) or answer_places(example)[:1]
+        if places:
+            answered.append((example, places[:1]))
+    if not no_answer:
+        return answered
+    impossible: list[tuple[Example, Places]] = [(example, []) for example in dataset if example.is_impossible]
+    if not impossible:
+        impossible = _mismatched(dataset, no_answer, random)
+    return answered + impossible
+
+
+def _mismatched(dataset: Dataset, share: float, random: np.random.Generator) -> list[tuple[Example, Places]]:
+    """Questions asked of another passage of the same article, in which no gold answer of theirs stands."""
+    passages: dict[str, list[str]] = {}
+    for example in dataset:
+        article = passages.setdefault(example.title, [])
+        if not article or article[-1] != example.context:
+            article.append(example.context)
+    found: list[tuple[Example, Places]] = []
+    for index in random.permutation(len(dataset)).tolist():
+        if len(found) >= share * len(dataset):
+            break
+        example = dataset.examples[index]
+        others = [
+            text
+            for text in passages[example.title]
+            if text != example.context and not any(answer in text for answer in example.answers)
+        ]
+        if others:
+            context = others[int(random.integers(len(others)))]
+            found.append((Example(f"{example.id}-none", example.question, context, (), example.title), []))
+    if not found:
+        raise InputError(
+            f"{dataset.name}: no article has a second passage to ask a question of, which no-answer training needs; "
+            "give SQuAD, or data with unanswerable questions"
+        )
+    # In the order of the passages, so that each is tokenized once.
+    found.sort(key=lambda pair: pair[0].context)
+    return found
+
+
+def answer_starts(path: Path) -> dict[str, Places]:
+    """Return where a SQuAD file says that the answers stand, by question id; nothing of other files.
+
+    The text of an answer often stands in its passage more than once, and only one place is meant.
+    """
+    raw = path.read_bytes()
+    try:
+        values: Any = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+        articles = values["data"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    found: dict[str, Places] = {}
+    for article in articles:
+        for paragraph in article.get("paragraphs", ()):
+            for question in paragraph.get("qas", ()):
+                places = []
+                for answer in question.get("answers") or ():
+                    start, text = answer.get("answer_start"), answer.get("text")
+                    if isinstance(start, int) and text and paragraph["context"][start : start + len(text)] == text:
+                        places.append((start, start + len(text)))
+                found[str(question.get("id"))] = places
+    return found

@@ -1,0 +1,1 @@
+"""The recipes: each changes what is trained, and how, over the one loop."""

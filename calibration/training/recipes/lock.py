@@ -1,0 +1,23 @@
+"""lock: a sparse checkpoint learns, and what is zero stays zero (Zafrir et al. 2021, arXiv 2111.05754)."""
+
+from calibration.training.model import TorchEncoder
+from calibration.training.recipes.masked import Masked
+from edge_qa.errors import CalibrationError
+
+_LEAST = 0.01
+
+
+class Lock(Masked):
+    """The pattern is that of the checkpoint: mask = weight != 0, in every matrix of the layers."""
+
+    def start(self, structure: dict[str, object] | None) -> TorchEncoder:
+        student = super().start(structure).to(self.task.device)
+        self.masks = {name: weight.detach() != 0 for name, weight in student.matrices().items()}
+        size = sum(mask.numel() for mask in self.masks.values())
+        zeros = size - sum(int(mask.sum()) for mask in self.masks.values())
+        if zeros < _LEAST * size:
+            raise CalibrationError(
+                f"{self.task.source.path}: {zeros / max(1, size):.2%} of its weights are zero, which is no pattern to "
+                "lock; make it sparse first, with --recipe sparse-1x4 or edge-qa sparsify"
+            )
+        return student

@@ -1,0 +1,60 @@
+"""What a training run made, as a value, as JSON, and as a paragraph of the model card."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration.training.curve import Point
+from calibration.training.options import Options
+from edge_qa.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a run made. seconds: of this call. curve: see `calibration/training/curve.py`."""
+
+    path: Path
+    recipe: str
+    steps: int
+    windows: int
+    device: str
+    seconds: float
+    curve: tuple[Point, ...]
+    summary: tuple[str, ...]
+    evaluation: Evaluation | None
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "path": str(self.path),
+            "recipe": self.recipe,
+            "steps": self.steps,
+            "windows": self.windows,
+            "device": self.device,
+            "seconds": round(self.seconds, 1),
+            "curve": [asdict(point) for point in self.curve],
+            "summary": list(self.summary),
+            "evaluation": None if self.evaluation is None else self.evaluation.summary(),
+        }
+
+
+def describe(training: Training, options: Options, source: str, data: str, teacher: str | None) -> str:
+    """Return the model card's paragraph: the recipe, what it did, and the curve; source, teacher: hashes."""
+    told = ", ".join(f"{name} {value}" for name, value in options.told().items())
+    lines = [f"## Trained with edge-qa train ({training.recipe})", ""]
+    lines += [f"From a checkpoint with sha256 {source}, on {data}: {told}; {training.steps} steps."]
+    if teacher is not None:
+        lines += [f"Teacher: sha256 {teacher}."]
+    lines += training.summary
+    if training.evaluation is not None:
+        scores = training.evaluation.scores
+        lines += [
+            f"Scored on {scores.questions} questions of {training.evaluation.dataset}: exact match "
+            f"{scores.exact_match:.2f}, F1 {scores.f1:.2f}."
+        ]
+    lines += ["", "| step | loss | F1 |", "|---|---|---|"]
+    lines += [
+        f"| {point.step} | {point.loss:.4f} | {'' if point.f1 is None else f'{point.f1:.2f}'} |"
+        for point in training.curve
+    ]
+    return "\n".join(lines) + "\n"

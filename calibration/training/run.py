@@ -1,0 +1,131 @@
+"""One run from data to checkpoint: windows, teacher, recipe, loop, scores, writing."""
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from calibration.training.batches import Batches
+from calibration.training.curve import Report
+from calibration.training.data import training_windows
+from calibration.training.loop import Lesson, train_model
+from calibration.training.model import TorchEncoder
+from calibration.training.options import Device, Options
+from calibration.training.recipes.recipe import Task
+from calibration.training.recipes.table import recipe_class
+from calibration.training.result import Training, describe
+from calibration.training.settings import batch_tokens, compute_type, find_device, use_threads
+from converters.checkpoint import Checkpoint
+from converters.checkpoints.writer import write_checkpoint
+from converters.convert import convert
+from converters.encoder import Encoder
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.dataset import Dataset
+from edge_qa.evaluation import Evaluation, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything that `train` was given, read and checked; teacher: its checkpoint and encoder."""
+
+    source: Checkpoint
+    encoder: Encoder
+    teacher: tuple[Checkpoint, Encoder] | None
+    data: Path
+    folder: Path
+    options: Options
+    device: Device
+    test: Dataset | None
+    limit: int | None
+    progress: Callable[[str, int, int], None]
+    report: Callable[[Report], None]
+
+    def train(self, target: Path, *, resume: bool, force: bool) -> Training:
+        """Train, score and write."""
+        begin = time.perf_counter()
+        options = self.options
+        device = find_device(self.device)
+        windows = training_windows(
+            self.source,
+            self.encoder,
+            self.data,
+            self.folder,
+            no_answer=options.no_answer,
+            seed=options.seed,
+            progress=lambda done, total: self.progress("windows", done, total),
+        )
+        tokens = options.batch_tokens or batch_tokens(device)
+        compute = compute_type(options.compute, device)
+        batches = Batches(windows, tokens, options.seed, device)
+        total = options.steps or batches.steps(options.epochs)
+        recipe = recipe_class(options.recipe)(
+            Task(options, self.source, self.encoder, self.data, self.folder, device, self.progress)
+        )
+        teacher = file = None
+        if self.teacher is not None:
+            teacher = TorchEncoder(self.teacher[1], self.teacher[0].path)
+            file = self.folder / f"teacher-{windows.key}-{self.teacher[0].sha256[:16]}.f16"
+        told: list[Any] = [options.told(), self.source.sha256, windows.key, tokens, total, str(compute), device.type]
+        told += [None if self.teacher is None else self.teacher[0].sha256]
+        run = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        found: list[Evaluation] = []
+
+        def score(encoder: Encoder) -> tuple[float, float]:
+            found.append(self._evaluate(encoder))
+            return found[-1].scores.exact_match, found[-1].scores.f1
+
+        lesson = Lesson(
+            recipe,
+            batches,
+            options,
+            total,
+            device,
+            compute,
+            self.folder / "state.pt",
+            run,
+            teacher,
+            file,
+            None if self.test is None else score,
+            self.report,
+        )
+        with use_threads():
+            encoder, curve = train_model(lesson, resume=resume)
+        scores = None
+        if self.test is not None:
+            # The last one of the run was of its end; a run that was over when it was resumed had none.
+            scores = found[-1] if found else self._evaluate(encoder)
+        result = Training(
+            target,
+            options.recipe,
+            total,
+            len(windows),
+            device.type,
+            time.perf_counter() - begin,
+            tuple(curve),
+            tuple(recipe.summary()),
+            scores,
+        )
+        taught_by = None if self.teacher is None else self.teacher[0].sha256
+        paragraph = describe(result, options, self.source.sha256, self.data.name, taught_by)
+        card = f"{self.source.card or f'# {target.name}'}\n\n{paragraph}"
+        write_checkpoint(encoder, target, source=replace(self.source, card=card), force=force)
+        return result
+
+    def _evaluate(self, encoder: Encoder) -> Evaluation:
+        """Score what would be written, as the runtime answers."""
+        assert self.test is not None
+        with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
+            written = write_checkpoint(encoder, Path(folder) / "checkpoint", source=self.source)
+            with QuestionAnswerer.load(convert(written, Path(folder) / "bundle").path) as answerer:
+                found = evaluate(
+                    [("", answerer)],
+                    self.test,
+                    limit=self.limit,
+                    warm_up=False,
+                    progress=lambda done, total: self.progress("evaluate", done, total),
+                )
+        return found[0]

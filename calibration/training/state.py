@@ -1,0 +1,43 @@
+"""What a run must not lose: written whole or not at all, and read only by the run that wrote it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from edge_qa.errors import CalibrationError
+from edge_qa.extras import missing_extra
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise missing_extra(error, "torch") from None
+
+State = dict[str, Any]
+_FORM = 1
+
+
+def save_state(path: Path, run: str, state: State) -> None:
+    """Write the state of the run that is called `run`; tensors, numbers, texts, lists and dicts only."""
+    draft = path.with_name(f".{path.name}.tmp")
+    with draft.open("wb") as file:
+        torch.save({"form": _FORM, "run": run, **state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load_state(path: Path, run: str) -> State:
+    """Read it back. Raises CalibrationError if it is damaged or of another run."""
+    try:
+        # Tensors and plain values only: a file that holds code is refused.
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        form, written_by = state["form"], state["run"]
+    except Exception as error:
+        kind = type(error).__name__
+        raise CalibrationError(f"{path}: not a whole training state ({kind}); remove it to begin anew") from None
+    if form != _FORM or written_by != run:
+        raise CalibrationError(
+            f"{path}: the state of another run; resume with the same checkpoint, data and options, or give "
+            "another --state folder"
+        )
+    return state

@@ -1,0 +1,201 @@
+"""What goes into a run and comes out of it: data, teacher's logits, batches, state, the card, errors."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.train import train
+from calibration.training.options import Options
+from converters.checkpoint import read_checkpoint
+from converters.convert import convert
+from converters.families import read_encoder
+from edge_qa.errors import CalibrationError, InputError
+from tests.checkpoints import VOCABULARY, write_checkpoint
+
+torch = pytest.importorskip("torch")
+
+from calibration.training.batches import Batches  # noqa: E402
+from calibration.training.data import answer_starts, training_windows  # noqa: E402
+from calibration.training.state import load_state, save_state  # noqa: E402
+from calibration.training.teacher import TeacherLogits  # noqa: E402
+from tests.calibration.training.tiny import BASE, run, tiny_checkpoint, tiny_squad  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+ROOT = Path(__file__).resolve().parents[3]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    tiny_checkpoint(folder / "checkpoint")
+    tiny_squad(folder / "data.json")
+    return folder
+
+
+def windows_of(folder: Path, data: Path, place: Path, **changes):
+    source = read_checkpoint(folder / "checkpoint")
+    return training_windows(source, read_encoder(source), data, place, **changes)
+
+
+def squad(path: Path, paragraphs: list[dict]) -> Path:
+    path.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}))
+    return path
+
+
+def question(number: int, answer: str, start: int) -> dict:
+    return {"id": str(number), "question": "who was it?", "answers": [{"text": answer, "answer_start": start}]}
+
+
+def test_targets_are_where_the_file_says_not_where_the_text_stands_first(folder, tmp_path):
+    context = "ada wrote the book. the book was in london."
+    data = squad(tmp_path / "d.json", [{"context": context, "qas": [question(0, "book", 24)]}])
+    assert answer_starts(data) == {"0": [(24, 28)]}
+    windows = windows_of(folder, data, tmp_path)
+    # [CLS] who was it ? [SEP] is 6 or more tokens; "book" is the seventh of ada wrote the book . the book.
+    first, last = windows.targets[0]
+    words = [VOCABULARY[number] for number in windows.ids]
+    assert words[first] == "book"
+    assert words.index("book") < first == last
+
+
+def test_windows_are_made_once(folder, tmp_path, monkeypatch):
+    first = windows_of(folder, folder / "data.json", tmp_path)
+    monkeypatch.setattr("calibration.training.data._Maker", None)
+    again = windows_of(folder, folder / "data.json", tmp_path)
+    assert np.array_equal(first.ids, again.ids)
+    assert np.array_equal(first.targets, again.targets)
+    assert len(first) == 120
+
+
+def test_no_answer_asks_other_passages_of_the_article(folder, tmp_path):
+    plain = windows_of(folder, folder / "data.json", tmp_path)
+    mixed = windows_of(folder, folder / "data.json", tmp_path, no_answer=0.25)
+    none = (mixed.targets == 0).all(1)
+    assert 30 <= none.sum() < 60  # a long passage is two windows
+    assert len(mixed) == len(plain) + none.sum()
+
+
+def test_questions_without_an_answer_in_the_data_are_learnt_as_such(folder, tmp_path):
+    rows = [question(0, "ada", 0), {"id": "1", "question": "when?", "answers": [], "is_impossible": True}]
+    data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
+    assert windows_of(folder, data, tmp_path, no_answer=1).targets[1].tolist() == [0, 0]
+    assert len(windows_of(folder, data, tmp_path)) == 1
+
+
+def test_an_epoch_has_every_window_once_in_batches_of_like_length(folder, tmp_path):
+    windows = windows_of(folder, folder / "data.json", tmp_path)
+    batches = Batches(windows, 400, 0, CPU)
+    steps = batches.steps(1)
+    epoch = [batches[number] for number in range(steps)]
+    assert sorted(np.concatenate([batch.places for batch in epoch]).tolist()) == list(range(120))
+    assert all(batch.tokens <= 400 for batch in epoch)
+    assert sum(int(batch.lengths.sum()) for batch in epoch) / sum(batch.tokens for batch in epoch) > 0.85
+    second = np.concatenate([batches[number].places for number in range(steps, batches.steps(2))])
+    assert sorted(second.tolist()) == list(range(120))
+    assert [batch.places.tolist() for batch in epoch] != [batches[steps + n].places.tolist() for n in range(steps)]
+    assert batches.steps(0.5) == round(steps / 2)
+
+
+def test_the_teacher_is_asked_once(folder, tmp_path):
+    windows = windows_of(folder, folder / "data.json", tmp_path)
+    calls = []
+
+    def forward(batch):
+        calls.append(len(batch.places))
+        return batch.ids[:, :, None] * torch.tensor([0.5, -0.25])
+
+    for _ in range(2):
+        logits = TeacherLogits(forward, windows, tmp_path / "teacher.f16")
+        batch = Batches(windows, 400, 0, CPU)[0]
+        found = logits(batch)
+        real = torch.arange(batch.ids.shape[1]) < batch.lengths[:, None]
+        assert torch.equal(found[real][:, 0], batch.ids[real] * 0.5)
+        assert (found[~real] == -1e4).all()
+    assert len(calls) == 1
+
+
+def test_a_result_converts_and_its_card_tells_the_run(folder):
+    result = run(folder, "prune-gain", name="told", ratio=0.4, samples=20, steps=4, evaluation=folder / "data.json")
+    convert(folder / "told", folder / "told-bundle")
+    card = (folder / "told" / "README.md").read_text()
+    assert "Trained with edge-qa train (prune-gain)" in card
+    assert "ratio 0.4" in card
+    assert f"| 4 | {result.curve[-1].loss:.4f} | {result.evaluation.scores.f1:.2f} |" in card
+    assert not (folder / "told.state").exists()
+
+
+def test_the_command(folder):
+    command = [sys.executable, "-m", "edge_qa", "train", folder / "checkpoint", folder / "commanded", "--json"]
+    command += ["--recipe", "finetune", "--data", folder / "data.json", "--steps", "2", "--device", "cpu"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 2
+
+
+# Errors
+
+
+def test_distil_wants_a_teacher(folder):
+    with pytest.raises(CalibrationError, match="give --teacher CHECKPOINT"):
+        run(folder, "distil")
+
+
+def test_a_teacher_reads_the_same_tokens(folder):
+    words = [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]
+    other = write_checkpoint(folder / "reordered", vocabulary=words)
+    with pytest.raises(CalibrationError, match=r"reordered: its vocabulary is not that of .*checkpoint"):
+        run(folder, "distil", teacher=other)
+
+
+def test_data_without_answers(folder, tmp_path):
+    rows = [{"id": "1", "question": "when?", "answers": [], "is_impossible": True}]
+    data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
+    with pytest.raises(InputError, match="no answer stands in the text"):
+        train(folder / "checkpoint", tmp_path / "out", BASE, data=data)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_state_of_another_run(folder, tmp_path):
+    run(folder, "finetune", state=tmp_path, steps=2)
+    with pytest.raises(CalibrationError, match="the state of another run"):
+        run(folder, "finetune", state=tmp_path, steps=3, resume=True)
+
+
+def test_a_damaged_state(tmp_path):
+    save_state(tmp_path / "state.pt", "run", {"step": 1})
+    assert load_state(tmp_path / "state.pt", "run")["step"] == 1
+    whole = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CalibrationError, match="not a whole training state"):
+        load_state(tmp_path / "state.pt", "run")
+
+
+def test_nothing_to_lock(folder):
+    with pytest.raises(CalibrationError, match="no pattern to lock"):
+        run(folder, "lock")
+
+
+def test_a_loss_that_is_no_number(folder):
+    with pytest.raises(CalibrationError, match=r"the loss is (nan|inf), no number; lower the learning rate"):
+        run(folder, "finetune", learning_rate=1e30, steps=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": float("nan")}, "learning_rate: got nan"),
+        ({"epochs": 0.0}, "epochs: got 0"),
+        ({"ratio": 1.0}, "ratio: got 1"),
+        ({"recipe": "prune-gain"}, "give either ratio or speedup"),
+    ],
+)
+def test_options_that_cannot_be_used(changes, words):
+    with pytest.raises(InputError, match=words):
+        replace(Options("finetune"), **changes).check()
