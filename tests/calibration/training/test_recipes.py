@@ -9,10 +9,18 @@ import pytest
 
 from converters.checkpoint import read_checkpoint
 from converters.compaction import compact
+from converters.convert import convert
+from converters.dropping.reference import dropping_logits
+from converters.dropping.token_dropping import Keep, drop_tokens
 from converters.encoder import Encoder, named_arrays
 from converters.families import read_encoder
+from converters.ir.bundle_encoder import read_back
 from converters.matrices import layer_matrices
 from converters.recognising.patterns import Mask
+from converters.verify import TOLERANCE, relative_difference, seeded_inputs
+from edge_qa._openvino import ov
+from edge_qa.bundle import Bundle
+from edge_qa.manifest import OUTPUT_ROLES
 
 torch = pytest.importorskip("torch")
 
@@ -158,7 +166,19 @@ def test_block_movement_leaves_ragged_layers_filled(folder):
     assert f"neurons: {widths[0]} {widths[1]}." in result.summary[0]
 
 
-def test_lengthdrop_leaves_the_shapes_alone(folder):
+def test_a_lengthdrop_checkpoint_needs_nothing_new_to_drop_tokens(folder):
+    """Shapes stay as they were; convert takes it, and the graph that drops tokens computes the numpy statement."""
     run(folder, "lengthdrop", name="dropped", steps=3)
     before, after = encoder_at(folder / "checkpoint"), encoder_at(folder / "dropped")
     assert [a.shape for _, a in named_arrays(before)] == [a.shape for _, a in named_arrays(after)]
+    bundle = Bundle.load(convert(folder / "dropped", folder / "dropped-bundle").path)
+    stored = read_back(bundle)
+    keep = Keep(tuple(np.linspace(1, 0.3, len(stored.layers)).tolist()), step=4)
+    graph = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    drop_tokens(graph, keep)
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    for inputs in seeded_inputs(stored, ((1, 24, 24), (2, 20, 9))):
+        results = compiled(inputs)
+        wanted = dropping_logits(stored, inputs, keep)
+        real = inputs["attention_mask"].astype(bool)
+        assert relative_difference([results[role] for role in OUTPUT_ROLES], wanted, real) <= TOLERANCE
