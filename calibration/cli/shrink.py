@@ -1,7 +1,7 @@
 """edge-qa shrink."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from calibration.shrinking.report import Shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import stage_bars
 
 
 @click.command()
@@ -97,26 +97,13 @@ def shrink(
         samples=samples,
         seed=seed,
         force=force,
-        progress=_bars(),
+        progress=stage_bars(),
     )
     seconds = time.perf_counter() - begin
     if as_json:
         echo_json(_values(result, seconds) | {"path": str(output)})
         return
     click.echo("\n".join([*_summary(result, output, seconds), "", *_table(result)]))
-
-
-def _bars() -> Callable[[str, int, int], None]:
-    """A bar for each stage, begun anew when the stage is."""
-    bars: dict[str, Callable[[int, int], None]] = {}
-
-    def show(stage: str, done: int, total: int) -> None:
-        if done:
-            bars.setdefault(stage, progress_bar(stage))(done, total)
-        if done == total:
-            bars.pop(stage, None)
-
-    return show
 
 
 def _values(result: Shrinking, seconds: float) -> dict[str, Any]:

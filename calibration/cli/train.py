@@ -12,7 +12,7 @@ from calibration.train import train as run_training
 from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, RANKINGS, RECIPES, Options
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import stage_bars
 
 if TYPE_CHECKING:
     from calibration.training.curve import Report
@@ -89,26 +89,13 @@ def train(
         state=state,
         resume=resume,
         force=force,
-        progress=_bars(),
+        progress=stage_bars(),
         report=_report(),
     )
     if as_json:
         echo_json(result.values())
         return
     click.echo("\n".join(_summary(result, output)))
-
-
-def _bars() -> Callable[[str, int, int], None]:
-    """A bar for each stage, begun anew when the stage is."""
-    bars: dict[str, Callable[[int, int], None]] = {}
-
-    def show(stage: str, done: int, total: int) -> None:
-        if done:
-            bars.setdefault(stage, progress_bar(stage))(done, total)
-        if done == total:
-            bars.pop(stage, None)
-
-    return show
 
 
 def _report() -> "Callable[[Report], None]":

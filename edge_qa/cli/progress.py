@@ -31,3 +31,16 @@ def progress_bar(label: str) -> Callable[[int, int], None]:
         click.echo(f"\r{label}: {done}/{total}  {100 * done // total}%  {left:.0f} s left   {end}", err=True, nl=False)
 
     return show
+
+
+def stage_bars() -> Callable[[str, int, int], None]:
+    """Return a callback (stage, done, total) that draws a bar for each stage, begun anew when the stage is."""
+    bars: dict[str, Callable[[int, int], None]] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        if done:
+            bars.setdefault(stage, progress_bar(stage))(done, total)
+        if done == total:
+            bars.pop(stage, None)
+
+    return show
