@@ -3,8 +3,7 @@
 import contextlib
 import json
 import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +63,7 @@ def train(
     taught_by = _teacher(source, teacher, options)
     keep_state = state is not None
     folder = Path(os.path.abspath(state)) if state is not None else target.with_name(f"{target.name}.state")
+    _check_state(folder, target, read)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -79,8 +79,26 @@ def train(
             folder.rmdir()  # only if nothing is in it
         raise
     if not keep_state:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_state(folder)
     return result
+
+
+def _check_state(folder: Path, target: Path, read: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise InputError now for a place that would be found wrong when hours are over."""
+    real = Path(os.path.realpath(folder))
+    for other, what in ((target, "is written"), *((item, "is read") for item in read)):
+        place = Path(os.path.realpath(other))
+        if place in (real, *real.parents):
+            raise InputError(f"{folder}: the state cannot lie in what {what} ({other}); give another --state folder")
+
+
+def _remove_state(folder: Path) -> None:
+    """Remove what runs left there, and the folder if nothing else is in it."""
+    for pattern in ("state.pt", "windows-*.npz", "teacher-*.f16"):
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _trainable(source: Checkpoint) -> Encoder:
@@ -111,6 +129,13 @@ def _teacher(
         raise CalibrationError(
             f"{other.path}: its vocabulary is not that of {source.path}, and a teacher must read the same tokens; "
             "give one with the same tokenizer"
+        )
+    student = _trainable(source)
+    if encoder.longest_input < student.longest_input or encoder.token_types > max(1, student.token_types):
+        raise CalibrationError(
+            f"{other.path}: takes inputs of {encoder.longest_input} tokens and {encoder.token_types} token types, "
+            f"{source.path} of {student.longest_input} and {student.token_types}: it cannot read what its student "
+            "reads; give one of the student's kind"
         )
     return other, encoder
 

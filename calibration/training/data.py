@@ -1,13 +1,17 @@
 """Data set -> windows with one answer each, as flat arrays in a file: tokenized once for all runs."""
 
+import contextlib
 import gzip
 import hashlib
+import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +19,7 @@ from numpy.typing import NDArray
 from calibration.answered_windows import answer_places, token_spans
 from converters.checkpoint import Checkpoint
 from converters.encoder import Encoder
+from edge_qa.atomic import write_file
 from edge_qa.dataset import Dataset, Example, read_dataset
 from edge_qa.document import PIECE, tokenize
 from edge_qa.errors import InputError
@@ -72,9 +77,12 @@ def training_windows(
     told = json.dumps([_FORM, dataset.sha256, source.tokenizer, repr(longest), encoder.token_types, no_answer, seed])
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = folder / f"windows-{key}.npz"
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
+    # What is damaged is made anew.
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error),
+        np.load(path, allow_pickle=False) as stored,
+    ):
+        return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
     starts = answer_starts(Path(data))
     pairs = _pairs(dataset, starts, no_answer, np.random.default_rng(seed))
     maker = _Maker(source, encoder.token_types > 1, longest)
@@ -98,9 +106,9 @@ def training_windows(
         np.array(targets, np.int32),
         key,
     )
-    draft = path.with_suffix(".tmp.npz")
-    np.savez(draft, ids=windows.ids, types=windows.types, firsts=windows.firsts, targets=windows.targets)
-    draft.replace(path)
+    content = io.BytesIO()
+    np.savez(content, ids=windows.ids, types=windows.types, firsts=windows.firsts, targets=windows.targets)
+    write_file(path, content.getvalue())
     return windows
 
 
@@ -202,7 +210,8 @@ def answer_starts(path: Path) -> dict[str, Places]:
         for paragraph in article.get("paragraphs", ()):
             for question in paragraph.get("qas", ()):
                 places = []
-                for answer in question.get("answers") or ():
+                # A plain text says no place; it is looked for.
+                for answer in filter(lambda one: isinstance(one, dict), question.get("answers") or ()):
                     start, text = answer.get("answer_start"), answer.get("text")
                     if isinstance(start, int) and text and paragraph["context"][start : start + len(text)] == text:
                         places.append((start, start + len(text)))

@@ -102,14 +102,14 @@ class Options:
     def check(self) -> None:
         """Raise InputError for values that cannot be used, all of them at once."""
         wanted: dict[str, tuple[float, float, str]] = {
-            "epochs": (1e-9, math.inf, "more than 0"),
+            "epochs": (1e-9, 1e4, "more than 0, at most 10000"),
             "steps": (1, math.inf, "at least 1"),
             "batch_tokens": (1, math.inf, "at least 1"),
             "learning_rate": (1e-12, math.inf, "more than 0, such as 3e-5"),
             "warmup": (0, 1, "0 to 1"),
             "weight_decay": (0, math.inf, "at least 0"),
             "clip": (1e-9, math.inf, "more than 0"),
-            "seed": (0, math.inf, "at least 0"),
+            "seed": (0, 2**31 - 1, "0 to 2147483647"),
             "distillation": (0, 1, "0 to 1"),
             "temperature": (1e-3, math.inf, "more than 0, such as 2"),
             "hidden_weight": (0, math.inf, "at least 0"),

@@ -68,7 +68,9 @@ class Run:
         teacher = file = None
         if self.teacher is not None:
             teacher = TorchEncoder(self.teacher[1], self.teacher[0].path)
-            file = self.folder / f"teacher-{windows.key}-{self.teacher[0].sha256[:16]}.f16"
+            # What it is computed in is part of its name: logits of bfloat16 are not those of float32.
+            kind = f"{str(compute).removeprefix('torch.')}-{device.type}-{tokens}"
+            file = self.folder / f"teacher-{windows.key}-{self.teacher[0].sha256[:16]}-{kind}.f16"
         told: list[Any] = [options.told(), self.source.sha256, windows.key, tokens, total, str(compute), device.type]
         told += [None if self.teacher is None else self.teacher[0].sha256]
         run = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,9 +1,10 @@
 """What a run must not lose: written whole or not at all, and read only by the run that wrote it."""
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
+from edge_qa.atomic import write_file
 from edge_qa.errors import CalibrationError
 from edge_qa.extras import missing_extra
 
@@ -18,12 +19,9 @@ _FORM = 1
 
 def save_state(path: Path, run: str, state: State) -> None:
     """Write the state of the run that is called `run`; tensors, numbers, texts, lists and dicts only."""
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("wb") as file:
-        torch.save({"form": _FORM, "run": run, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    content = io.BytesIO()
+    torch.save({"form": _FORM, "run": run, **state}, content)
+    write_file(path, content.getvalue())
 
 
 def load_state(path: Path, run: str) -> State:

@@ -8,6 +8,7 @@ from calibration.training.batches import Batch
 from calibration.training.data import Windows
 from calibration.training.dropping import MASKED
 from calibration.training.recipes.recipe import Forward
+from edge_qa.atomic import write_file
 from edge_qa.extras import missing_extra
 
 try:
@@ -23,10 +24,8 @@ class TeacherLogits:
         self.forward, self.windows = forward, windows
         shape = (len(windows.ids), 2)
         if not path.is_file() or path.stat().st_size != 2 * shape[0] * shape[1]:
-            fresh = np.memmap(path, np.float16, "w+", shape=shape)
-            fresh[:] = np.nan
-            fresh.flush()
-            del fresh
+            # Written, not mapped: a full disk is an error here, and later a fault that kills the process.
+            write_file(path, np.full(shape, np.nan, np.float16).tobytes())
         self.known = np.memmap(path, np.float16, "r+", shape=shape)
 
     def __call__(self, batch: Batch) -> torch.Tensor:

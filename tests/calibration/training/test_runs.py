@@ -15,7 +15,7 @@ from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.families import read_encoder
 from edge_qa.errors import CalibrationError, InputError
-from tests.checkpoints import VOCABULARY, write_checkpoint
+from tests.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
 
 torch = pytest.importorskip("torch")
 
@@ -199,3 +199,50 @@ def test_a_loss_that_is_no_number(folder):
 def test_options_that_cannot_be_used(changes, words):
     with pytest.raises(InputError, match=words):
         replace(Options("finetune"), **changes).check()
+
+
+def test_what_lay_beside_the_state_stays(folder):
+    (folder / "kept.state").mkdir()
+    (folder / "kept.state" / "thesis.txt").write_text("mine")
+    run(folder, "finetune", name="kept", steps=2)
+    assert [path.name for path in (folder / "kept.state").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("place", ["out", "out/state", "checkpoint", "checkpoint/state"])
+def test_a_state_folder_in_what_is_read_or_written_is_refused_at_once(folder, place):
+    with pytest.raises(InputError, match="the state cannot lie in what is"):
+        run(folder, "finetune", state=folder / place)
+    assert not (folder / "out" / "state").exists()
+
+
+def test_a_teacher_of_shorter_inputs(folder):
+    shape = {"hidden": 64, "ffn": 96, "layers": 2, "positions": 32}
+    other = write_checkpoint(folder / "short", tensors=bert_tensors(seed=1, **shape), config=bert_config(**shape))
+    with pytest.raises(CalibrationError, match=r"short: takes inputs of 32 tokens and 2 token types"):
+        run(folder, "distil", teacher=other)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a zip", None], ids=["empty", "foreign", "cut"])
+def test_damaged_windows_are_made_anew(folder, tmp_path, damage):
+    first = windows_of(folder, folder / "data.json", tmp_path)
+    (path,) = tmp_path.glob("windows-*.npz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    again = windows_of(folder, folder / "data.json", tmp_path)
+    assert np.array_equal(first.ids, again.ids)
+    assert np.array_equal(first.targets, again.targets)
+
+
+def test_answers_that_are_plain_texts_are_looked_for(folder, tmp_path):
+    rows = [{"id": "1", "question": "who?", "answers": ["ada"]}]
+    data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
+    assert answer_starts(data) == {"1": []}
+    assert len(windows_of(folder, data, tmp_path)) == 1
+
+
+def test_the_teachers_logits_are_kept_apart_by_what_they_were_computed_in(folder, tmp_path):
+    tiny_checkpoint(folder / "teacher", seed=2)
+    for compute in ("f32", "bf16"):
+        run(folder, "distil", teacher=folder / "teacher", state=tmp_path, steps=2, compute=compute)
+    kinds = [path.name.split("-")[3] for path in tmp_path.glob("teacher-*.f16")]
+    assert sorted(kinds) == ["bfloat16", "float32"]
