@@ -123,6 +123,8 @@ def _teacher(
         if options.recipe == "distil":
             raise CalibrationError("distil: learns from a teacher; give --teacher CHECKPOINT")
         return (source, _trainable(source)) if options.taught and options.teacher_share else None
+    if not (options.teacher_share or options.hidden_weight or options.attention_weight):
+        raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
     other = read_checkpoint(teacher)
     encoder = _trainable(other)
     if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):

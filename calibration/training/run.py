@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calibration.training.batches import Batches
 from calibration.training.curve import Report
 from calibration.training.data import training_windows
@@ -22,9 +24,10 @@ from calibration.training.settings import batch_tokens, compute_type, find_devic
 from converters.checkpoint import Checkpoint
 from converters.checkpoints.writer import write_checkpoint
 from converters.convert import convert
-from converters.encoder import Encoder
+from converters.encoder import Encoder, named_arrays
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.dataset import Dataset
+from edge_qa.errors import CalibrationError
 from edge_qa.evaluation import Evaluation, evaluate
 
 
@@ -96,6 +99,12 @@ class Run:
         )
         with use_threads():
             encoder, curve = train_model(lesson, resume=resume)
+        # The loss was looked at before the last step only.
+        broken = next((name for name, array in named_arrays(encoder) if not np.isfinite(array).all()), None)
+        if broken is not None:
+            raise CalibrationError(
+                f"{target}: {broken} is not finite after the last step; nothing was written; lower the learning rate"
+            )
         scores = None
         if self.test is not None:
             # The last one of the run was of its end; a run that was over when it was resumed had none.

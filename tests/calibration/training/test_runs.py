@@ -246,3 +246,14 @@ def test_the_teachers_logits_are_kept_apart_by_what_they_were_computed_in(folder
         run(folder, "distil", teacher=folder / "teacher", state=tmp_path, steps=2, compute=compute)
     kinds = [path.name.split("-")[3] for path in tmp_path.glob("teacher-*.f16")]
     assert sorted(kinds) == ["bfloat16", "float32"]
+
+
+def test_weights_that_overflow_in_the_last_step_are_not_written(folder):
+    with pytest.raises(CalibrationError, match="is not finite after the last step"):
+        run(folder, "finetune", name="burst", learning_rate=1e39, warmup=0.0, steps=1)
+    assert not (folder / "burst").exists()
+
+
+def test_a_teacher_that_nothing_is_learnt_from_is_refused(folder):
+    with pytest.raises(InputError, match="finetune learns nothing from one"):
+        run(folder, "finetune", teacher=folder / "checkpoint")
