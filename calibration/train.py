@@ -3,10 +3,11 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.training.folder import check_state_folder, clear_state_folder
 from calibration.training.options import DEVICES, Device, Options
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.checkpoints.formats import CHECKPOINT_FORMATS
@@ -15,7 +16,7 @@ from converters.encoder import Encoder
 from converters.families import read_encoder
 from edge_qa.atomic import check_destination
 from edge_qa.dataset import read_dataset
-from edge_qa.errors import CalibrationError, CheckpointError, InputError, ResourceError
+from edge_qa.errors import CheckpointError, InputError, ResourceError
 from edge_qa.evaluation import scorable
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ def train(
     answers are learnt from; recipes that change the model take the checkpoint itself where none is given.
     evaluation: a file to score the result on, with our own runtime, on `limit` of its questions.
     state: a folder for windows, teacher's logits and the state of the run; by default one beside the
-    destination, which goes when the run is done. resume: go on from the state that is there.
+    destination, which goes when the run is done. resume: go on from the state that a stopped run left there;
+    without it such a state is refused, not overwritten.
     Raises InputError for options or data that do not fit, CheckpointError for a checkpoint that cannot be
-    read or written back, CalibrationError for a run that cannot be done or resumed.
+    read, trained, learnt from or written back, CalibrationError for a run that fails.
     """
     options.check()
     if device not in DEVICES:
@@ -61,9 +63,8 @@ def train(
     source = read_checkpoint(checkpoint)
     encoder = _trainable(source)
     taught_by = _teacher(source, teacher, options)
-    keep_state = state is not None
     folder = Path(os.path.abspath(state)) if state is not None else target.with_name(f"{target.name}.state")
-    _check_state(folder, target, read)
+    check_state_folder(folder, target, read, resume=resume)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -78,27 +79,8 @@ def train(
         with contextlib.suppress(OSError):
             folder.rmdir()  # only if nothing is in it
         raise
-    if not keep_state:
-        _remove_state(folder)
+    clear_state_folder(folder, keep_data=state is not None)
     return result
-
-
-def _check_state(folder: Path, target: Path, read: Sequence[str | os.PathLike[str]]) -> None:
-    """Raise InputError now for a place that would be found wrong when hours are over."""
-    real = Path(os.path.realpath(folder))
-    for other, what in ((target, "is written"), *((item, "is read") for item in read)):
-        place = Path(os.path.realpath(other))
-        if place in (real, *real.parents):
-            raise InputError(f"{folder}: the state cannot lie in what {what} ({other}); give another --state folder")
-
-
-def _remove_state(folder: Path) -> None:
-    """Remove what runs left there, and the folder if nothing else is in it."""
-    for pattern in ("state.pt", "windows-*.npz", "teacher-*.f16"):
-        for file in folder.glob(pattern):
-            file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _trainable(source: Checkpoint) -> Encoder:
@@ -108,7 +90,7 @@ def _trainable(source: Checkpoint) -> Encoder:
     encoder = compact(read_encoder(source))
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
-        raise CalibrationError(
+        raise CheckpointError(
             f"{source.path}: a checkpoint of family {encoder.family!r} cannot be trained here ({why or 'no writer'}); "
             f"supported are {', '.join(CHECKPOINT_FORMATS)}"
         )
@@ -118,23 +100,23 @@ def _trainable(source: Checkpoint) -> Encoder:
 def _teacher(
     source: Checkpoint, teacher: str | os.PathLike[str] | None, options: Options
 ) -> tuple[Checkpoint, Encoder] | None:
-    """The teacher, if the recipe has one. Raises CalibrationError if it reads other tokens."""
+    """The teacher, if the recipe has one. Raises CheckpointError if it reads other tokens."""
     if teacher is None:
         if options.recipe == "distil":
-            raise CalibrationError("distil: learns from a teacher; give --teacher CHECKPOINT")
+            raise InputError("distil: learns from a teacher; give --teacher CHECKPOINT")
         return (source, _trainable(source)) if options.taught and options.teacher_share else None
     if not (options.teacher_share or options.hidden_weight or options.attention_weight):
         raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
     other = read_checkpoint(teacher)
     encoder = _trainable(other)
     if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):
-        raise CalibrationError(
+        raise CheckpointError(
             f"{other.path}: its vocabulary is not that of {source.path}, and a teacher must read the same tokens; "
             "give one with the same tokenizer"
         )
     student = _trainable(source)
     if encoder.longest_input < student.longest_input or encoder.token_types > max(1, student.token_types):
-        raise CalibrationError(
+        raise CheckpointError(
             f"{other.path}: takes inputs of {encoder.longest_input} tokens and {encoder.token_types} token types, "
             f"{source.path} of {student.longest_input} and {student.token_types}: it cannot read what its student "
             "reads; give one of the student's kind"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from calibration.train import train as run_training
-from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, RANKINGS, RECIPES, Options
+from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import stage_bars
@@ -31,7 +31,6 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.option("--recipe", required=True, type=click.Choice(RECIPES), help="What to do.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Checkpoint to learn from; CHECKPOINT where needed.")
-@click.option("--init", "initial", type=click.Path(path_type=Path), help="Weights to start from; CHECKPOINT teaches.")
 @click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
 @click.option("--evaluations", type=click.IntRange(min=1), default=1, show_default=True, help="How many times.")
@@ -54,7 +53,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @_number("--no-answer", "Questions without an answer, as a share of the others.", default=0.0, show_default=True)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
 @click.option("--rule", type=click.Choice(DROP_RULES), default="attention", show_default=True, help="Of lengthdrop.")
-@click.option("--mode", default="local", show_default=True, help="Of NNCF: local, global, regularization (magnitude).")
+@click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")
 @click.option("--state", type=click.Path(path_type=Path), help="Folder for the run's state  [OUTPUT.state]")
@@ -66,7 +65,6 @@ def train(
     output: Path,
     data: Path,
     teacher: Path | None,
-    initial: Path | None,
     evaluation: Path | None,
     limit: int | None,
     device: Any,
@@ -78,11 +76,11 @@ def train(
 ) -> None:
     """Train CHECKPOINT by a recipe into the checkpoint OUTPUT. Ctrl-C saves the state; --resume goes on from it."""
     result = run_training(
-        checkpoint if initial is None else initial,
+        checkpoint,
         output,
         Options(**options),
         data=data,
-        teacher=teacher if teacher is not None or initial is None else checkpoint,
+        teacher=teacher,
         evaluation=evaluation,
         limit=limit,
         device=device,

@@ -58,7 +58,7 @@ def train_model(lesson: Lesson, *, resume: bool = False) -> tuple[Encoder, list[
 
     resume: go on from the state, if there is one; the result is that of a run that was never stopped.
     At SIGINT or SIGTERM the step is finished and the state saved before KeyboardInterrupt is raised.
-    Raises CalibrationError if the loss is no number any more, or the state is of another run.
+    Raises CalibrationError if the loss is no number any more, InputError if the state is of another run.
     """
     return _Loop(lesson, resume).run()
 
@@ -103,8 +103,9 @@ class _Loop:
         return self.recipe.encoder(), self.curve
 
     def _scores_now(self) -> bool:
-        every = max(1, math.ceil(self.lesson.total / self.options.evaluations))
-        return self.lesson.score is not None and (self.done % every == 0 or self.done == self.lesson.total)
+        # Evenly spread, the last time at the end, and as many times as asked where there are as many steps.
+        times, total = self.options.evaluations, self.lesson.total
+        return self.lesson.score is not None and self.done * times // total > (self.done - 1) * times // total
 
     def _tell(self, meter: "Meter") -> None:
         """Report where the run stands, and keep what belongs into the curve."""

@@ -14,7 +14,7 @@ import numpy as np
 from calibration.training.dropping import MASKED, Drop, Dropper
 from converters.dropping.token_dropping import Keep
 from converters.encoder import Activation, Array, Encoder, Layer, Linear, Norm, map_arrays, named_arrays
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import CheckpointError
 from edge_qa.extras import missing_extra
 
 try:
@@ -43,14 +43,14 @@ class Trace:
 class TorchEncoder(nn.Module):
     """An Encoder whose arrays are float32 parameters.
 
-    Raises CalibrationError for what it cannot hold: shared layers (ALBERT), bottlenecks (MobileBERT).
+    Raises CheckpointError for what it cannot hold: shared layers (ALBERT), bottlenecks (MobileBERT).
     """
 
     def __init__(self, encoder: Encoder, where: object = "model") -> None:
         super().__init__()
         problems = untrainable(encoder)
         if problems:
-            raise CalibrationError(
+            raise CheckpointError(
                 f"{where}: a model of family {encoder.family!r} cannot be trained here ({problems}); train it with "
                 "transformers and convert the result"
             )

@@ -22,6 +22,8 @@ Ranking = Literal["gain", "fisher", "full"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 DropRule = Literal["attention", "probe"]
 DROP_RULES: tuple[DropRule, ...] = get_args(DropRule)
+Mode = Literal["local", "global", "regularization"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 Compute = Literal["auto", "bf16", "f32"]
@@ -29,6 +31,19 @@ COMPUTES: tuple[Compute, ...] = get_args(Compute)
 
 # Recipes that teach a changed model to answer like another; which one is the checkpoint itself where none is given.
 _TAUGHT = {"distil", "prune-gain", "prune-gates", "block-movement", "sparse-1x4", "lock", "magnitude"}
+
+# Options that only some recipes read.
+_READ_BY: dict[str, tuple[Recipe, ...]] = {
+    "ratio": ("prune-gain", "prune-gates", "block-movement", "sparse-1x4", "magnitude"),
+    "speedup": ("prune-gain",),
+    "ranking": ("prune-gain",),
+    "samples": ("prune-gain",),
+    "schedule": ("prune-gates", "block-movement", "sparse-1x4", "magnitude"),
+    "refresh": ("sparse-1x4",),
+    "shortest": ("lengthdrop",),
+    "rule": ("lengthdrop",),
+    "mode": ("magnitude",),
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ class Options:
     no_answer: float = 0.0
     shortest: float = 0.2
     rule: DropRule = "attention"
-    mode: str = "local"
+    mode: Mode = "local"
 
     @property
     def taught(self) -> bool:
@@ -132,6 +147,12 @@ class Options:
             problems.append(f"recipe: got {self.recipe!r}, wanted one of {', '.join(RECIPES)}")
         if self.recipe == "prune-gain" and (self.ratio is None) == (self.speedup is None):
             problems.append("prune-gain: give either ratio or speedup")
+        given = self.told()
+        problems += [
+            f"{name}: {self.recipe} does not use it, only {', '.join(recipes)}; leave it out"
+            for name, recipes in _READ_BY.items()
+            if name in given and self.recipe not in recipes
+        ]
         if problems:
             raise InputError("; ".join(problems))
 

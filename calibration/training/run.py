@@ -14,6 +14,7 @@ import numpy as np
 from calibration.training.batches import Batches
 from calibration.training.curve import Report
 from calibration.training.data import training_windows
+from calibration.training.folder import STATE
 from calibration.training.loop import Lesson, train_model
 from calibration.training.model import TorchEncoder
 from calibration.training.options import Device, Options
@@ -90,7 +91,7 @@ class Run:
             total,
             device,
             compute,
-            self.folder / "state.pt",
+            self.folder / STATE,
             run,
             teacher,
             file,

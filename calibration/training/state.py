@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_qa.atomic import write_file
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import InputError
 from edge_qa.extras import missing_extra
 
 try:
@@ -25,16 +25,16 @@ def save_state(path: Path, run: str, state: State) -> None:
 
 
 def load_state(path: Path, run: str) -> State:
-    """Read it back. Raises CalibrationError if it is damaged or of another run."""
+    """Read it back. Raises InputError if it is damaged or of another run."""
     try:
         # Tensors and plain values only: a file that holds code is refused.
         state: State = torch.load(path, map_location="cpu", weights_only=True)
         form, written_by = state["form"], state["run"]
     except Exception as error:
         kind = type(error).__name__
-        raise CalibrationError(f"{path}: not a whole training state ({kind}); remove it to begin anew") from None
+        raise InputError(f"{path}: not a whole training state ({kind}); remove it to begin anew") from None
     if form != _FORM or written_by != run:
-        raise CalibrationError(
+        raise InputError(
             f"{path}: the state of another run; resume with the same checkpoint, data and options, or give "
             "another --state folder"
         )

@@ -2,7 +2,7 @@
 
 from calibration.training.model import TorchEncoder
 from calibration.training.recipes.masked import Masked
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import CheckpointError
 
 _LEAST = 0.01
 
@@ -16,7 +16,7 @@ class Lock(Masked):
         size = sum(mask.numel() for mask in self.masks.values())
         zeros = size - sum(int(mask.sum()) for mask in self.masks.values())
         if zeros < _LEAST * size:
-            raise CalibrationError(
+            raise CheckpointError(
                 f"{self.task.source.path}: {zeros / max(1, size):.2%} of its weights are zero, which is no pattern to "
                 "lock; make it sparse first, with --recipe sparse-1x4 or edge-qa sparsify"
             )

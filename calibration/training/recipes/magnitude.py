@@ -17,7 +17,6 @@ from calibration.training.recipes.masked import Masked
 from calibration.training.recipes.recipe import Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from edge_qa._openvino import without_telemetry
-from edge_qa.errors import InputError
 from edge_qa.extras import missing_extra
 
 without_telemetry()
@@ -63,8 +62,6 @@ class Magnitude(Masked):
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:
         mode = self.options.mode
-        if mode not in _MODES:
-            raise InputError(f"mode: got {mode!r}, wanted one of {', '.join(_MODES)}")
         student = super().start(structure).to(self.task.device)
         matrices = student.matrices()
         given: dict[str, Any] = {} if mode == "regularization" else {"ratio": self.options.ratio or _RATIO}

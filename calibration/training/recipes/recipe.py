@@ -13,7 +13,7 @@ from calibration.training.model import TorchEncoder, Trace
 from calibration.training.options import Options
 from converters.checkpoint import Checkpoint
 from converters.encoder import Encoder
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import InputError
 from edge_qa.extras import missing_extra
 
 try:
@@ -96,7 +96,7 @@ class Recipe:
         options = self.options
         if teacher is None:
             if options.recipe == "distil" or options.hidden_weight or options.attention_weight:
-                raise CalibrationError(f"{options.recipe}: learns from a teacher; give --teacher CHECKPOINT")
+                raise InputError(f"{options.recipe}: learns from a teacher; give --teacher CHECKPOINT")
             return
         widths = self.student.template.hidden, teacher.template.hidden
         if options.hidden_weight and widths[0] != widths[1]:

@@ -11,7 +11,7 @@ from converters.dropping.token_dropping import Keep
 from converters.encoder import Encoder, named_arrays
 from converters.families import read_encoder
 from converters.reference import reference_logits
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import CheckpointError
 from tests.encoders import ENCODERS
 
 torch = pytest.importorskip("torch")
@@ -63,7 +63,7 @@ def test_families(name):
 def test_shapes(name):
     encoder = ENCODERS[name]
     if name in REFUSED:
-        with pytest.raises(CalibrationError, match="cannot be trained here"):
+        with pytest.raises(CheckpointError, match="cannot be trained here"):
             TorchEncoder(encoder)
         return
     given = inputs(encoder)

@@ -1,6 +1,8 @@
 """What goes into a run and comes out of it: data, teacher's logits, batches, state, the card, errors."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +16,12 @@ from calibration.training.options import Options
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.families import read_encoder
-from edge_qa.errors import CalibrationError, InputError
+from edge_qa.errors import CalibrationError, CheckpointError, InputError
 from tests.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
 
 torch = pytest.importorskip("torch")
 
+from calibration.training import loop  # noqa: E402
 from calibration.training.batches import Batches  # noqa: E402
 from calibration.training.data import answer_starts, training_windows  # noqa: E402
 from calibration.training.state import load_state, save_state  # noqa: E402
@@ -143,14 +146,14 @@ def test_the_command(folder):
 
 
 def test_distil_wants_a_teacher(folder):
-    with pytest.raises(CalibrationError, match="give --teacher CHECKPOINT"):
+    with pytest.raises(InputError, match="give --teacher CHECKPOINT"):
         run(folder, "distil")
 
 
 def test_a_teacher_reads_the_same_tokens(folder):
     words = [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]
     other = write_checkpoint(folder / "reordered", vocabulary=words)
-    with pytest.raises(CalibrationError, match=r"reordered: its vocabulary is not that of .*checkpoint"):
+    with pytest.raises(CheckpointError, match=r"reordered: its vocabulary is not that of .*checkpoint"):
         run(folder, "distil", teacher=other)
 
 
@@ -162,10 +165,45 @@ def test_data_without_answers(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_state_of_another_run(folder, tmp_path):
-    run(folder, "finetune", state=tmp_path, steps=2)
-    with pytest.raises(CalibrationError, match="the state of another run"):
-        run(folder, "finetune", state=tmp_path, steps=3, resume=True)
+def stop_at(step: int):
+    """A report that asks the run to stop once it is there."""
+
+    def report(told) -> None:
+        if told.point.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+def test_the_state_of_another_run(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_REPORT_STEPS", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, "finetune", state=tmp_path, steps=4, report=stop_at(2))
+    with pytest.raises(InputError, match="the state of another run"):
+        run(folder, "finetune", state=tmp_path, steps=5, resume=True)
+
+
+def test_the_state_of_a_stopped_run_is_not_overwritten(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_REPORT_STEPS", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, "finetune", state=tmp_path, steps=4, report=stop_at(2))
+    stopped = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(InputError, match=r"state.pt: a run was stopped there; --resume goes on with it"):
+        run(folder, "finetune", state=tmp_path, steps=4)
+    assert (tmp_path / "state.pt").read_bytes() == stopped
+
+
+def test_a_run_that_is_done_leaves_what_others_can_use(folder, tmp_path):
+    run(folder, "prune-gain", ratio=0.4, samples=20, state=tmp_path, steps=2)
+    kinds = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
+    assert kinds == ["teacher", "windows"]
+
+
+@pytest.mark.parametrize(("steps", "times", "scored"), [(4, 2, [2, 4]), (5, 3, [2, 4, 5]), (2, 3, [1, 2])])
+def test_the_model_is_scored_as_many_times_as_asked(folder, monkeypatch, steps, times, scored):
+    monkeypatch.setattr(loop, "_REPORT_STEPS", 1)
+    result = run(folder, "finetune", steps=steps, evaluations=times, evaluation=folder / "data.json", limit=2)
+    assert [point.step for point in result.curve if point.f1 is not None] == scored
 
 
 def test_a_damaged_state(tmp_path):
@@ -173,12 +211,12 @@ def test_a_damaged_state(tmp_path):
     assert load_state(tmp_path / "state.pt", "run")["step"] == 1
     whole = (tmp_path / "state.pt").read_bytes()
     (tmp_path / "state.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CalibrationError, match="not a whole training state"):
+    with pytest.raises(InputError, match="not a whole training state"):
         load_state(tmp_path / "state.pt", "run")
 
 
 def test_nothing_to_lock(folder):
-    with pytest.raises(CalibrationError, match="no pattern to lock"):
+    with pytest.raises(CheckpointError, match="no pattern to lock"):
         run(folder, "lock")
 
 
@@ -194,6 +232,8 @@ def test_a_loss_that_is_no_number(folder):
         ({"epochs": 0.0}, "epochs: got 0"),
         ({"ratio": 1.0}, "ratio: got 1"),
         ({"recipe": "prune-gain"}, "give either ratio or speedup"),
+        ({"ratio": 0.5}, "ratio: finetune does not use it, only prune-gain"),
+        ({"mode": "global", "rule": "probe"}, "rule: .* mode: finetune does not use it, only magnitude"),
     ],
 )
 def test_options_that_cannot_be_used(changes, words):
@@ -218,7 +258,7 @@ def test_a_state_folder_in_what_is_read_or_written_is_refused_at_once(folder, pl
 def test_a_teacher_of_shorter_inputs(folder):
     shape = {"hidden": 64, "ffn": 96, "layers": 2, "positions": 32}
     other = write_checkpoint(folder / "short", tensors=bert_tensors(seed=1, **shape), config=bert_config(**shape))
-    with pytest.raises(CalibrationError, match=r"short: takes inputs of 32 tokens and 2 token types"):
+    with pytest.raises(CheckpointError, match=r"short: takes inputs of 32 tokens and 2 token types"):
         run(folder, "distil", teacher=other)
 
 

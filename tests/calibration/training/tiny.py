@@ -37,7 +37,7 @@ def tiny_squad(path: Path) -> Path:
 
 
 # Products in float32, so that the same run is the same on every machine with or without bfloat16.
-BASE = Options("finetune", steps=30, batch_tokens=400, learning_rate=3e-3, compute="f32", refresh=3)
+BASE = Options("finetune", steps=30, batch_tokens=400, learning_rate=3e-3, compute="f32")
 
 
 def run(
@@ -45,7 +45,8 @@ def run(
 ) -> "Training":
     """Train the tiny checkpoint of the folder; what `train` takes by itself goes there, the rest are options."""
     own = {key: given.pop(key) for key in ("teacher", "state", "report", "evaluation", "limit") if key in given}
-    options = replace(BASE, recipe=recipe, **given)
+    changes: dict[str, Any] = {"refresh": 3} if recipe == "sparse-1x4" else {}
+    options = replace(BASE, recipe=recipe, **changes | given)
     return train(
         source or folder / "checkpoint",
         folder / name,

@@ -1,0 +1,33 @@
+"""The folder that a run keeps its state in: what lies there, where it may be, and what is removed when; no torch."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_qa.errors import InputError
+
+STATE = "state.pt"  # of one run, until it is done
+_FOR_MANY_RUNS = ("windows-*.npz", "teacher-*.f16")
+
+
+def check_state_folder(folder: Path, target: Path, read: Sequence[str | os.PathLike[str]], *, resume: bool) -> None:
+    """Raise InputError now for a place that would be found wrong when hours are over, or hours that would be lost."""
+    real = Path(os.path.realpath(folder))
+    for other, what in ((target, "is written"), *((item, "is read") for item in read)):
+        place = Path(os.path.realpath(other))
+        if place in (real, *real.parents):
+            raise InputError(f"{folder}: the state cannot lie in what {what} ({other}); give another --state folder")
+    if not resume and (folder / STATE).exists():
+        raise InputError(
+            f"{folder / STATE}: a run was stopped there; --resume goes on with it, and to begin anew remove the file"
+        )
+
+
+def clear_state_folder(folder: Path, *, keep_data: bool) -> None:
+    """Remove the state of a run that is done; also what other runs over the same data could use, unless kept."""
+    for pattern in (STATE, *(() if keep_data else _FOR_MANY_RUNS)):
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # only if nothing is in it
