@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test benchmark lint clean
+.PHONY: demo demo-fast test benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo
+
+demo-fast: .venv/device.installed
+	$(BIN)/python examples/ask_the_small_one.py
 
 test: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -27,6 +30,10 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
+
+.venv/device.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
 
 .venv/demo.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[calibrate]'

@@ -1,12 +1,13 @@
 """How far two runs of the benchmark agree: python -m benchmarks.compare A/results.json B/results.json
 
-Exits with 1 if a ratio to Edge QA INT8 differs by more than a tenth.
+Exits with 1 if a ratio to Edge QA INT8 differs by more than a tenth, or stands in one of them only.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.side_by_side.figures import changes
 from benchmarks.side_by_side.store import read_results
@@ -26,15 +27,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for path, run in zip(options.results, runs, strict=True):
             if "rows" not in run:
                 raise InputError(f"{path}: not finished; run the benchmark to its end")
-        before, after = (ratios(rows_of(run)) for run in runs)
+        try:
+            rows = [rows_of(run) for run in runs]
+            before, after = map(ratios, rows)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{options.results[0]}, {options.results[1]}: incomplete ({error})") from None
+        found = changes(before, after)
+        if not found:
+            raise InputError(f"{options.results[0]}, {options.results[1]}: no ratio stands in both")
     except EdgeQAError as error:
         sys.exit(f"benchmarks.compare: {error}")
-    found = changes(before, after)
+    for line in _other_settings(*(run["settings"] for run in runs)):
+        print(line)
     for name, change in sorted(found.items(), key=lambda item: -item[1]):
         print(f"{change:6.1%}  {before[name]:8.3f} {after[name]:8.3f}  {name}")
+    alone = sorted(before.keys() ^ after.keys())
+    for name in alone:
+        print(f"  only {'first' if name in before else 'second'}  {name}")
+    for one, other in zip(*rows, strict=False):
+        if one.f1 is not None and other.f1 is not None and one.f1 != other.f1:
+            print(f"F1 {one.f1:.2f} {other.f1:.2f}  {one.label}")
     over = [name for name, change in found.items() if change > LIMIT]
     print(f"{len(over)} of {len(found)} ratios differ by more than {LIMIT:.0%}")
-    sys.exit(1 if over else 0)
+    sys.exit(1 if over or alone else 0)
+
+
+def _other_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that is not the same."""
+    names = [name for name in first if first[name] != second.get(name)]
+    return [f"other settings: {name} {first[name]} and {second.get(name)}" for name in names]
 
 
 if __name__ == "__main__":

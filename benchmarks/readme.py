@@ -11,15 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.side_by_side.plots import readme_picture
-from benchmarks.side_by_side.rows import markdown, number, sample_words, version_words
+from benchmarks.side_by_side.rows import (
+    INSTRUCTION_SET_HEADERS,
+    SPLIT_HEADERS,
+    disturbances,
+    instruction_set_rows,
+    markdown,
+    not_measured,
+    number,
+    peak_words,
+    sample_words,
+    split_rows,
+    version_words,
+)
 from benchmarks.side_by_side.store import read_results
 from benchmarks.side_by_side.summary import Row, losses, rows_of
-from edge_qa.atomic import write_file
+from edge_qa.atomic import check_file, write_file
 from edge_qa.errors import EdgeQAError, InputError
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 PICTURE = "benchmarks/side_by_side.svg"
-_HEADERS = ("", "ms a question", "p99", "Edge QA INT8 is", "F1", "bulk /s", "cold start", "memory", "install")
+_HEADERS = ("", "median ms", "p99", "Edge QA INT8 is", "F1", "bulk /s", "cold start", "memory", "install")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,12 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError(f"{options.results}: not finished; run the benchmark to its end")
         try:
             text = options.file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{options.file}: cannot be read ({error.strerror})") from None
-        changed = put_between(text, section(results), str(options.file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{options.file}: cannot be read ({getattr(error, 'strerror', 'not UTF-8')})") from None
+        try:
+            content, drawn = section(results), readme_picture(rows_of(results), sample_words(results))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{options.results}: incomplete ({error}); measure again with --fresh") from None
+        changed = put_between(text, content, str(options.file))
         picture = options.file.parent / PICTURE
         picture.parent.mkdir(exist_ok=True)
-        write_file(picture, readme_picture(rows_of(results), sample_words(results)))
+        for path in (picture, options.file):
+            check_file(path, force=True)
+        write_file(picture, drawn)
         write_file(options.file, changed.encode())
     except EdgeQAError as error:
         sys.exit(f"benchmarks.readme: {error}")
@@ -59,7 +77,9 @@ def section(results: Mapping[str, Any]) -> str:
     """Return the table and what belongs to it, as Markdown."""
     rows = rows_of(results)
     image = f"![Edge QA beside other ways to answer questions on this CPU]({PICTURE})"
+    blocks = results["blocks"]
     parts = [f"{sample_words(results)}.", image, markdown(_HEADERS, [_cells(row) for row in rows])]
+    parts += [f"Could not be measured. {text}." for text in not_measured(results, rows)]
     published = results["environments"].get("optimum-intel-as-published", {})
     if "bytes" in published:
         size = f"{published['bytes'] / 1e6:.0f} MB as pip gives it, with torch's CUDA"
@@ -67,6 +87,16 @@ def section(results: Mapping[str, Any]) -> str:
     lost = losses(rows)
     if lost:
         parts.append("Where Edge QA INT8 is behind: " + "; ".join(lost) + ".")
+    parts += disturbances(results)
+    smaller = instruction_set_rows(blocks)
+    if smaller:
+        parts.append(
+            "Smaller CPUs, stood in for by `ONEDNN_MAX_CPU_ISA` (a set that this CPU lacks runs as the next smaller "
+            f"one), {results['settings']['capped']} questions:"
+        )
+        parts.append(markdown(INSTRUCTION_SET_HEADERS, smaller))
+    if split_rows(blocks):
+        parts += [f"How near the limit: {peak_words(blocks)}", markdown(SPLIT_HEADERS, split_rows(blocks))]
     parts.append("Versions: " + " | ".join(version_words(results)) + ".")
     return "\n\n".join(parts)
 

@@ -19,6 +19,12 @@ def test_ask(int8_bundle):
     assert run("ask.py", int8_bundle).startswith("Ada Lovelace 0.")
 
 
+def test_ask_the_small_one():
+    lines = run("ask_the_small_one.py").splitlines()
+    answers = [line.split("  (")[0].strip() for line in lines[4::2]]
+    assert answers == ["1871", "Marta Lind", "the harbour museum"]
+
+
 def test_ask_a_data_set(int8_bundle, tmp_path):
     (tmp_path / "data.jsonl").write_text(
         '{"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "answers": ["Ada Lovelace"]}\n'

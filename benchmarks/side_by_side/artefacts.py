@@ -1,5 +1,6 @@
 """The models that the contenders run, all from one checkpoint and calibrated on the same questions; kept and reused."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.side_by_side.environments import Environment, all_sources, hash_of
-from benchmarks.side_by_side.workers import RIVALS, environment
+from benchmarks.side_by_side.workers import RIVALS, environment, why_it_ended
+from converters.checkpoint import Checkpoint
+from edge_qa.atomic import write_file
 from edge_qa.dataset import Dataset
 from edge_qa.errors import EdgeQAError
 
@@ -39,8 +42,8 @@ class Artefacts:
     def __init__(
         self,
         place: Path,
-        checkpoint: Path,
-        calibration: tuple[Path, Dataset],
+        checkpoint: Checkpoint,
+        calibration: Dataset,
         environments: Mapping[str, Environment | str],
         given: Mapping[str, Path],
         *,
@@ -48,14 +51,20 @@ class Artefacts:
         say: Say,
     ) -> None:
         """environments: by name, or why one is not there. given: bundles that the user has, by the names used here."""
-        weights = sorted(path for path in checkpoint.iterdir() if path.is_file())
-        source = [*weights, calibration[0]]
+        self.checkpoint, self.environments = checkpoint.path.resolve(), environments
+        source = hash_of(sorted(path for path in self.checkpoint.iterdir() if path.is_file()))
+        lines = json_lines(calibration)
         # Apart, so that a change of our code does not make the rivals' models again.
-        self.own = place / f"bundles-{hash_of([*source, *all_sources()])[:12]}"
-        self.others = place / f"models-{hash_of([*source, *(RIVALS / name for name in _MAKERS)])[:12]}"
+        self.own = place / f"bundles-{_name(source, lines, threads, hash_of([*all_sources(), Path(__file__)]))}"
+        self.others = place / f"models-{_name(source, lines, threads, hash_of([RIVALS / name for name in _MAKERS]))}"
         for folder in (self.own, self.others):
             folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoint, self.calibration, self.environments = checkpoint.resolve(), calibration, environments
+        # What calibrates is a file of its own: it may be a part of what was given.
+        self.calibration = self.own / "calibration.jsonl"
+        write_file(self.calibration, lines)
+        self.tokenizer = self.others / "tokenizer.json"
+        write_file(self.tokenizer, checkpoint.tokenizer.encode())
+        self.pairs = spread_pairs(calibration, RIVAL_SAMPLES)
         self.given, self.threads, self.say = given, threads, say
         self._failures: dict[str, str] = {}
 
@@ -97,7 +106,7 @@ class Artefacts:
     def _quantize(self, source: Path, folder: Path) -> None:
         from calibration.quantize import quantize
 
-        quantize(source, folder, calibration=self.calibration[0])
+        quantize(source, folder, calibration=self.calibration)
 
     def _make_compacted(self, folder: Path) -> None:
         from calibration.sparsify import sparsify
@@ -109,7 +118,7 @@ class Artefacts:
             checkpoint,
             pattern="ffn",
             ratio=COMPACTED_RATIO,
-            calibration=self.calibration[0],
+            calibration=self.calibration,
             force=True,
         )
         convert(checkpoint, bundle, force=True)
@@ -121,8 +130,8 @@ class Artefacts:
         search_lengths(
             self.path("int8"),
             folder,
-            calibration=self.calibration[0],
-            evaluation=self.calibration[0],
+            calibration=self.calibration,
+            evaluation=self.calibration,
             max_drop=_BUDGET_DROP,
             minutes=_BUDGET_MINUTES,
             questions=_BUDGET_QUESTIONS,
@@ -138,7 +147,7 @@ class Artefacts:
         self._run("optimum-intel", "optimum_openvino.py", folder, "--make", int8=True)
 
     def _make_onnx(self, folder: Path) -> None:
-        self._run("onnx-tools", "make_onnx.py", folder, tokenizer=str(self.checkpoint / "tokenizer.json"))
+        self._run("onnx-tools", "make_onnx.py", folder, tokenizer=str(self.tokenizer))
 
     def _run(self, name: str, script: str, folder: Path, *options: str, **more: object) -> None:
         found = self.environments[name]
@@ -149,7 +158,7 @@ class Artefacts:
         job = {
             "checkpoint": str(self.checkpoint),
             "output": str(draft),
-            "calibration": spread_pairs(self.calibration[1], RIVAL_SAMPLES),
+            "calibration": self.pairs,
             "threads": self.threads,
         }
         done = subprocess.run(
@@ -161,9 +170,21 @@ class Artefacts:
             check=False,
         )
         if done.returncode:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise ArtefactError(f"{script}: {lines[-1][:300] if lines else f'exit code {done.returncode}'}")
+            raise ArtefactError(f"{script}: {why_it_ended(done.returncode, done.stderr)}")
         os.replace(draft, folder)
+
+
+def _name(*parts: object) -> str:
+    return hashlib.sha256(repr((parts, RIVAL_SAMPLES)).encode()).hexdigest()[:12]
+
+
+def json_lines(dataset: Dataset) -> bytes:
+    """Return questions with contexts and answers as JSON lines, which `read_dataset` reads."""
+    rows = (
+        {"question": example.question, "context": example.context, "answers": list(example.answers)}
+        for example in dataset
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def spread_pairs(dataset: Dataset, limit: int) -> Sequence[tuple[str, str]]:

@@ -3,55 +3,72 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.side_by_side.artefacts import BUNDLES
 from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE
 from benchmarks.side_by_side.page import benchmark_page
 from benchmarks.side_by_side.plots import readme_picture
-from benchmarks.side_by_side.questions import read_sample
+from benchmarks.side_by_side.questions import answerable_sample, by_passages, read_sample
 from benchmarks.side_by_side.rows import sample_words
 from benchmarks.side_by_side.run import Benchmark, Plan
-from benchmarks.side_by_side.store import ANSWERS, RESULTS, Store
+from benchmarks.side_by_side.store import ANSWERS, PAGE, PICTURE, RESULTS, Store
 from benchmarks.side_by_side.summary import losses, rows_of, summarize
+from converters.checkpoint import Checkpoint, read_checkpoint
 from edge_qa.atomic import write_file
+from edge_qa.bundle import Bundle
+from edge_qa.cli.app import EXIT_CODES
 from edge_qa.cpu import usable_threads
+from edge_qa.dataset import read_dataset
 from edge_qa.errors import EdgeQAError, InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples" / "models" / "minilm-squad"
+# Made from it by training: what stands for a compacted model where the carried checkpoint is measured.
+SMALL = ROOT / "examples" / "models" / "minilm-squad-small-int8"
 QUESTIONS = ROOT / "examples" / "data" / "questions.json"
-PAGE, PICTURE = "index.html", "side_by_side.svg"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write results.json, answers.json, index.html and side_by_side.svg."""
+    """Measure, and write results.json, answers.json, index.html and side_by_side.svg.
+
+    Exits with 1 if the reference could not be measured, else with the exit codes of `edge-qa`.
+    """
     options = _parser().parse_args(arguments)
     try:
-        run(options)
+        good = run(options)
     except EdgeQAError as error:
-        sys.exit(f"benchmarks: {error}")
+        print(f"benchmarks: {error}", file=sys.stderr)
+        sys.exit(next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except KeyboardInterrupt:
-        print(
-            f"\nstopped; what is measured is in {options.output}: the same command goes on from there", file=sys.stderr
-        )
+        how = "the same command without --fresh" if options.fresh else "the same command"
+        print(f"\nstopped; what is measured is in {options.output}: {how} goes on from there", file=sys.stderr)
         sys.exit(130)
+    sys.exit(0 if good else 1)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do what the options say. Raises EdgeQAError."""
+def run(options: argparse.Namespace) -> bool:
+    """Do what the options say; return whether there is a reference to compare with. Raises EdgeQAError."""
     # Cheap checks before slow work.
     only = _contenders(options.only)
     given = dict(_bundle(text) for text in options.bundle)
     for name in ("threads", "turn", "starts", "bulk", "capped"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name}: got {getattr(options, name)}, wanted at least 1")
-    if not (options.checkpoint / "config.json").is_file():
-        raise InputError(f"{options.checkpoint}: no config.json; give the folder of a checkpoint")
-    sample = read_sample(options.squad, options.limit)
+    if options.threads > usable_threads():
+        raise InputError(f"--threads: got {options.threads}, this process may use {usable_threads()}")
+    sample, calibration = read_sample(options.squad, options.limit), read_dataset(options.calibration)
+    if calibration.sha256 == sample.sha256:
+        # Nobody is asked what was calibrated on.
+        calibration, asked = by_passages(calibration)
+        sample = answerable_sample(asked, options.limit)
+    if options.checkpoint.resolve() == CHECKPOINT and SMALL.is_dir():
+        given.setdefault("compacted", SMALL)
+    checkpoint = read_checkpoint(options.checkpoint)
     plan = Plan(
-        options.checkpoint.resolve(),
-        options.calibration,
+        replace(checkpoint, path=checkpoint.path.resolve()),
+        calibration,
         sample,
         only,
         options.environments,
@@ -70,14 +87,15 @@ def run(options: argparse.Namespace) -> None:
         options.environments.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{options.environments}: cannot be made a folder ({error.strerror})") from None
+    tokens = _tokens(checkpoint, sample.pairs)
     Benchmark(plan, store, say).run()
-    store.results["rows"] = summarize(store.results, store.answers, sample.examples, _tokens(plan))
+    store.results["rows"] = summarize(store.results, store.answers, sample.examples, tokens)
     store.save()
-    publish(store)
+    return publish(store)
 
 
-def publish(store: Store) -> None:
-    """Write the page and the picture of a run that is done, and tell the outcome."""
+def publish(store: Store) -> bool:
+    """Write the page and the picture of a run that is done, and tell the outcome; whether it has a reference."""
     write_file(store.folder / PAGE, benchmark_page(store.results))
     rows = rows_of(store.results)
     write_file(store.folder / PICTURE, readme_picture(rows, sample_words(store.results)))
@@ -92,6 +110,7 @@ def publish(store: Store) -> None:
     for text in losses(rows):
         print(f"behind in {text}")
     print(f"{store.folder / PAGE}, {store.folder / PICTURE}, {store.folder / RESULTS}, {store.folder / ANSWERS}")
+    return any(row.name == REFERENCE and row.times is not None for row in rows)
 
 
 def say(text: str) -> None:
@@ -99,13 +118,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _tokens(plan: Plan) -> list[int]:
+def _tokens(checkpoint: Checkpoint, pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """The length of each question with its text."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(plan.checkpoint / "tokenizer.json"))
+    tokenizer = Tokenizer.from_str(checkpoint.tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return [len(tokenizer.encode(*pair).ids) for pair in plan.sample.pairs]
+    return [len(tokenizer.encode(*pair).ids) for pair in pairs]
 
 
 def _contenders(text: str | None) -> tuple[str, ...]:
@@ -123,8 +143,12 @@ def _bundle(text: str) -> tuple[str, Path]:
     name, mark, path = text.partition("=")
     if not mark or name not in BUNDLES:
         raise InputError(f"--bundle: got {text!r}, wanted NAME=FOLDER, NAME one of {', '.join(BUNDLES)}")
-    if not (Path(path) / "bundle.json").is_file():
-        raise InputError(f"--bundle: {path}: no bundle.json; give the folder of a bundle")
+    manifest = Bundle.load(path).manifest
+    wanted = "fp16" if name == "fp16" else "int8"
+    if manifest.precision != wanted:
+        raise InputError(f"--bundle: {path}: its weights are {manifest.precision}, wanted {wanted} for {name}")
+    if name == "budget" and "fast" not in (manifest.budgets or {}):
+        raise InputError(f"--bundle: {path}: has no budget named fast; make it with edge-qa search-lengths")
     return name, Path(path)
 
 
@@ -135,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--squad", type=Path, default=QUESTIONS, metavar="FILE", help="questions with answers (the carried ones)")
-    add("--limit", type=int, default=200, metavar="N", help="ask so many of them, spread over the file (200)")
+    add("--limit", type=int, default=200, metavar="N", help="ask at most so many, spread over the file (200)")
     add("--output", type=Path, default=Path("benchmark"), metavar="FOLDER", help="for results and page (benchmark)")
     add("--only", metavar="NAME,...", help=f"take part: {', '.join(CONTENDERS)}; {REFERENCE} always does")
     add(

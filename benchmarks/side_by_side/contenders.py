@@ -69,8 +69,8 @@ def _optimum(name: str, label: str, model: str, hint: str | None = None) -> Cont
 
 def _onnx(name: str, label: str, file: str) -> Contender:
     def job(artefacts: Artefacts, threads: int) -> dict[str, Any]:
-        tokenizer = str(artefacts.checkpoint / "tokenizer.json")
-        return {"model": str(artefacts.path("onnx") / file), "tokenizer": tokenizer, "threads": threads}
+        model = artefacts.path("onnx") / file
+        return {"model": str(model), "tokenizer": str(artefacts.tokenizer), "threads": threads}
 
     return Contender(name, label, "onnxruntime", "onnx_runtime.py", job, _GIGABYTE)
 
@@ -83,7 +83,7 @@ CONTENDERS = {
         _ours("edge-qa-int8-cache", "Edge QA INT8, compiled model kept", "int8", cache=True),
         _ours("edge-qa-int8-bf16", "Edge QA INT8, the rest in bf16", "int8", precision="bf16"),
         _ours("edge-qa-int8-budget", "Edge QA INT8 + budget fast", "budget", budget="fast"),
-        _ours("edge-qa-compacted", "Edge QA INT8, 30 % fewer neurons", "compacted"),
+        _ours("edge-qa-compacted", "Edge QA INT8, compacted", "compacted"),
         _ours("edge-qa-fp16", "Edge QA FP16, run in f32", "fp16"),
         _ours("edge-qa-bf16", "Edge QA FP16, run in bf16", "fp16", precision="bf16"),
         _optimum("optimum-int8", "optimum-intel INT8 (its own quantizer)", "optimum-int8"),

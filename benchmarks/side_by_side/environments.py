@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.side_by_side.workers import RIVALS, environment
+from benchmarks.side_by_side.workers import RIVALS, environment, why_it_ended
 from edge_qa.atomic import write_file
 from edge_qa.errors import ResourceError
 
@@ -96,7 +96,7 @@ def prepare(name: str, place: Path, *, say: Say = lambda line: None) -> Environm
     if spec.base is not None:
         prepare(spec.base, place, say=say)
     if spec.cuda and shutil.disk_usage(place).free < _ROOM_FOR_CUDA:
-        raise InstallError(f"not installed: {_ROOM_FOR_CUDA / 1e9:.0f} GB of free disk are needed for torch's CUDA")
+        raise InstallError(f"{_ROOM_FOR_CUDA / 1e9:.0f} GB of free disk are needed for torch's CUDA")
     say(f"install {name}")
     begin = time.monotonic()
     made = _make(spec, folder, place)
@@ -167,7 +167,7 @@ def folder_bytes(folder: Path) -> int:
 def own_sources() -> list[Path]:
     """Return the files of the package that a device installs, and what describes them."""
     code = sorted(path for path in (ROOT / "edge_qa").rglob("*.py"))
-    return [*code, ROOT / "edge_qa" / "py.typed", *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))]
+    return [*code, ROOT / "edge_qa" / "py.typed", ROOT / "pyproject.toml"]
 
 
 def all_sources() -> list[Path]:
@@ -225,8 +225,7 @@ def _run(python: Path, *arguments: str) -> str:
         [str(python), *arguments], env=environment(os.cpu_count() or 1), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise InstallError(lines[-1][:300] if lines else f"exit code {done.returncode}")
+        raise InstallError(why_it_ended(done.returncode, done.stderr))
     return done.stdout
 
 

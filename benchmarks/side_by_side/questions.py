@@ -1,11 +1,11 @@
 """Which questions are asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edge_qa.dataset import Example, read_dataset
+from edge_qa.dataset import Dataset, Example, read_dataset
 from edge_qa.errors import InputError
 
 _T = TypeVar("_T")
@@ -34,7 +34,27 @@ def read_sample(path: Path, limit: int) -> Sample:
     answerable = [example for example in dataset if example.answers]
     if not answerable:
         raise InputError(f"{path}: no question has an answer to score by; give data with answers")
+    for example in answerable:
+        if not example.question.strip() or not example.context.strip():
+            raise InputError(f"{path}: question {example.id}: question or text is blank; take it out")
+    return answerable_sample(dataset, limit)
+
+
+def answerable_sample(dataset: Dataset, limit: int) -> Sample:
+    """Return at most `limit` of the answerable questions, spread over the data."""
+    answerable = [example for example in dataset if example.answers]
     return Sample(dataset.name, dataset.sha256, len(answerable), tuple(spread(answerable, limit)))
+
+
+def by_passages(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Return every second passage with its questions, and the others: to calibrate on the one and ask the other."""
+    number = {context: place for place, context in enumerate(dict.fromkeys(one.context for one in dataset))}
+
+    def half(part: int, words: str) -> Dataset:
+        examples = tuple(example for example in dataset if number[example.context] % 2 == part)
+        return replace(dataset, name=f"{dataset.name} ({words})", examples=examples)
+
+    return half(1, "every second passage"), half(0, "the other passages")
 
 
 def spread(items: Sequence[_T], limit: int) -> list[_T]:

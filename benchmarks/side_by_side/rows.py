@@ -7,7 +7,7 @@ from benchmarks.side_by_side.summary import Row
 
 HEADERS = (
     "",
-    "ms a question, p50",
+    "ms a question, median",
     "p90",
     "p99",
     "mean",
@@ -67,6 +67,71 @@ def version_words(results: Mapping[str, Any]) -> list[str]:
         note = f"; {found['note']}" if found["note"] else ""
         said.append(f"{name}: {packages}; {found['bytes'] / 1e6:.0f} MB{note}")
     return said
+
+
+def not_measured(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Return a line for each figure that is missing, with its reason."""
+    labels = {row.name: row.label for row in rows}
+    found = [f"{row.label}: {row.failed}" for row in rows if row.failed]
+    for what in ("in bulk", "to start"):
+        found += [f"{labels.get(name, name)}, {what}: {why}" for name, why in results.get(f"failed {what}", {}).items()]
+    return found
+
+
+def disturbances(results: Mapping[str, Any]) -> list[str]:
+    """Return a line for each part that other programs disturbed."""
+    return [
+        f"Other programs kept {cores:.1f} cores busy during «{what}»: its figures are doubtful."
+        for what, cores in results.get("disturbed", {}).items()
+    ]
+
+
+INSTRUCTION_SET_HEADERS = ("cap", "runs as", "FP16, median ms", "F1", "INT8, median ms", "F1", "edge-qa doctor says")
+
+
+def instruction_set_rows(blocks: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each capped CPU; nothing if they were not measured."""
+    table = blocks.get("instruction sets", {})
+    if "failed" in table:
+        return []
+    rows = []
+    for cap, row in table.items():
+        figures = [row[name] for name in ("fp16", "int8")]
+        found = [
+            (one["failed"], "-") if "failed" in one else (f"{one['p50_ms']:.1f}", f"{one['f1']:.2f}") for one in figures
+        ]
+        rows.append((cap, row["instruction_set"], *found[0], *found[1], "; ".join(row["doctor"])))
+    return rows
+
+
+SPLIT_HEADERS = ("INT8, batch 1", "median ms", "10^9 multiply-adds", "10^9 a second", "of the peak", "besides products")
+
+
+def split_rows(blocks: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each model whose time was split up."""
+    return [
+        (
+            f"{key.removeprefix('split ')} at {split['tokens']} tokens",
+            f"{split['ms']:.2f}",
+            f"{split['multiply_adds'] / 1e9:.2f}",
+            f"{split['gmacs']:.0f}",
+            f"{split['share_of_peak']:.0%}",
+            ", ".join(f"{one['kind']} {one['ms']:.2f} ms" for one in split["largest_others"][:3]),
+        )
+        for key, split in blocks.items()
+        if key.startswith("split ") and "failed" not in split
+    ]
+
+
+def peak_words(blocks: Mapping[str, Any]) -> str:
+    """Return the INT8 peak of the machine in a sentence, or nothing."""
+    if "peak" not in blocks:
+        return ""
+    products = ", ".join(f"{shape} {gmacs:.0f}" for shape, gmacs in blocks["peak"]["products"].items())
+    return (
+        f"INT8 peak on the spot: {blocks['peak']['gmacs']:.0f} thousand million multiply-adds a second (one product "
+        f"alone, rows x inputs x outputs: {products}); the attention's products run in f32, whose peak is lower."
+    )
 
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

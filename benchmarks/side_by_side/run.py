@@ -1,16 +1,17 @@
 """The benchmark, block by block: environments, models, questions, bulk, cold starts, the limit, small CPUs."""
 
+import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.side_by_side import ceiling
-from benchmarks.side_by_side.artefacts import BUNDLES, ArtefactError, Artefacts
+from benchmarks.side_by_side.artefacts import BUNDLES, ArtefactError, Artefacts, json_lines
 from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE, Contender, groups_that_fit
 from benchmarks.side_by_side.environments import (
     SPECS,
@@ -26,11 +27,13 @@ from benchmarks.side_by_side.instruction_sets import by_instruction_set
 from benchmarks.side_by_side.questions import Sample, spread
 from benchmarks.side_by_side.starts import imports_in_turns, start_in_turns
 from benchmarks.side_by_side.store import Store
-from benchmarks.side_by_side.turns import CHUNK, ask_in_turns, bulk_in_turns, close_all
+from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of, close_all
 from benchmarks.side_by_side.workers import Worker, WorkerError
+from converters.checkpoint import Checkpoint
 from edge_qa.cpu import this_cpu
-from edge_qa.dataset import read_dataset
-from edge_qa.machine import CPUTime, this_machine
+from edge_qa.dataset import Dataset
+from edge_qa.errors import EdgeQAError
+from edge_qa.machine import CPUTime, is_disturbed, this_machine
 from edge_qa.memory import this_memory
 
 Say = Callable[[str], None]
@@ -44,8 +47,8 @@ _SPLITS = (("MiniLM", 178), ("BERT-base", 384))
 class Plan:
     """What is measured. turn: questions a contender answers before the next; starts: fresh processes each."""
 
-    checkpoint: Path
-    calibration: Path
+    checkpoint: Checkpoint
+    calibration: Dataset
     sample: Sample
     only: tuple[str, ...]
     environments: Path
@@ -62,15 +65,23 @@ class Plan:
         return {
             "sample": {"name": self.sample.name, "sha256": self.sample.sha256, "questions": len(self.sample.examples)},
             "answerable": self.sample.of,
-            "checkpoint": self.checkpoint.name,
-            "calibration": self.calibration.name,
+            "checkpoint": self.checkpoint.path.name,
+            "calibration": {
+                "name": self.calibration.name,
+                "sha256": hashlib.sha256(json_lines(self.calibration)).hexdigest(),
+                "questions": len(self.calibration),
+            },
             "given": {name: path.name for name, path in self.given.items()},
             "files": hash_of(
-                [*(path / "bundle.json" for path in self.given.values()), self.checkpoint / "config.json"]
+                [
+                    *(path / "bundle.json" for path in self.given.values()),
+                    *sorted(path for path in self.checkpoint.path.iterdir() if path.is_file()),
+                ]
             ),
             # With every bundle given, how bundles are made decides nothing.
             "code": hash_of([*(own_sources() if len(self.given) == len(BUNDLES) else all_sources()), *rival_sources()]),
             "cpu": this_cpu().name,
+            "instruction_set": this_cpu().instruction_set,
             "contenders": list(self.only),
             "threads": self.threads,
             "turn": self.turn,
@@ -87,16 +98,21 @@ class Benchmark:
     def __init__(self, plan: Plan, store: Store, say: Say) -> None:
         self.plan, self.store, self.say = plan, store, say
         self.environments: dict[str, Environment | str] = {}
-        self.failed: dict[str, str] = store.results.setdefault("failed", {})
+        # What could not be prepared is tried again; who failed while being asked stays as it is.
+        groups = store.results["blocks"].get("groups", [])
+        asked = {name for group in groups for name in group}
+        earlier = store.results.get("failed", {})
+        self.failed: dict[str, str] = {name: why for name, why in earlier.items() if name in asked}
+        store.results["failed"] = self.failed
+        self.machine = this_machine(plan.threads)
         self.jobs: dict[str, dict[str, Any]] = {}
         self.chosen = [CONTENDERS[name] for name in plan.only]
 
     def run(self) -> None:
         """Measure everything that is missing."""
         pin(self.plan.threads)
-        begin = CPUTime.now()
         self.store.results.setdefault("date", time.strftime("%Y-%m-%d"))
-        self.store.results.setdefault("machine", asdict(this_machine(self.plan.threads)))
+        self.store.results.setdefault("machine", asdict(self.machine))
         self._prepare()
         self._questions()
         self._starts()
@@ -105,7 +121,6 @@ class Benchmark:
         for model, tokens in _SPLITS:
             self.store.block(f"split {model}", partial(self._split, model, tokens))
         self.store.block("instruction sets", self._instruction_sets)
-        self.store.results["busy_others"] = begin.others_since(CPUTime.now()) or 0.0
         self.store.save()
 
     # Environments and models
@@ -120,7 +135,7 @@ class Benchmark:
             try:
                 self.environments[name] = prepare(name, self.plan.environments, say=self.say)
             except InstallError as error:
-                self.environments[name] = f"{name} cannot be installed: {error}"
+                self.environments[name] = f"{name} cannot be installed ({error})"
                 self.say(f"  {self.environments[name]}")
         self.store.results["environments"] = {
             name: {"failed": found} if isinstance(found, str) else asdict(found) | {"python": ""}
@@ -129,7 +144,7 @@ class Benchmark:
         self.artefacts = Artefacts(
             self.plan.environments,
             self.plan.checkpoint,
-            (self.plan.calibration, read_dataset(self.plan.calibration)),
+            self.plan.calibration,
             self.environments,
             self.plan.given,
             threads=self.plan.threads,
@@ -154,28 +169,41 @@ class Benchmark:
     # Questions, one at a time and in bulk
 
     def _questions(self) -> None:
+        groups = self.store.block("groups", list)
+        placed = {name for group in groups for name in group if name != REFERENCE}
         able = [contender for contender in self.chosen if contender.name in self.jobs]
-        available = this_memory().usable_bytes
-        groups = self.store.block(
-            "groups",
-            lambda: [
-                [contender.name for contender in group]
-                for group in groups_that_fit(able, None if available is None else available - _LEAVE_FREE)
-            ],
-        )
+        # Those that could not be prepared in an earlier call have a group of their own, beside the reference.
+        new = [contender for contender in able if contender.name not in placed]
+        if not groups or any(contender.name != REFERENCE for contender in new):
+            available = this_memory().usable_bytes
+            found = groups_that_fit(new, None if available is None else available - _LEAVE_FREE)
+            groups += [[contender.name for contender in group] for group in found]
+            self.store.save()
         for index, names in enumerate(groups):
-            if f"memory {index}" not in self.store.results["blocks"]:
-                self._ask_group(index, [CONTENDERS[name] for name in names if name in self.jobs])
+            if f"memory {index}" not in self.store.results["blocks"] or self._missing(index):
+                with self._watched(f"questions {index}"):
+                    self._ask_group(index, [CONTENDERS[name] for name in names if name in self.jobs])
+
+    def _starts_of_chunks(self) -> range:
+        return range(0, len(self.plan.sample.examples), chunk_of(self.plan.turn))
+
+    def _missing(self, index: int) -> bool:
+        """Whether a group's answers are not all there."""
+        return any(
+            f"{index} {kind} {start}" not in self.store.answers for kind in PASSES for start in self._starts_of_chunks()
+        )
 
     def _ask_group(self, index: int, group: list[Contender]) -> None:
         pairs = self.plan.sample.pairs
         workers: dict[str, Worker] = {}
+        for block in (f"bulk {index}", f"memory {index}"):
+            self.store.results["blocks"].pop(block, None)
         try:
             self.say(f"load {len(group)} contenders")
             for contender in group:
                 worker = self._worker(contender)
                 try:
-                    worker.wait_until_loaded()
+                    self.store.results.setdefault("details", {})[contender.name] = worker.wait_until_loaded()["detail"]
                     workers[contender.name] = worker
                 except WorkerError as error:
                     self.failed[contender.name] = str(error)
@@ -185,30 +213,29 @@ class Benchmark:
             chosen = spread(pairs, self.plan.bulk)
             able = {name: worker for name, worker in workers.items() if CONTENDERS[name].answers}
             self.say(f"{len(chosen)} questions in bulk")
+            peaks = _peaks(workers)
             failed = self.store.results.setdefault("failed in bulk", {})
+            for name in able:
+                failed.pop(name, None)
             self.store.block(f"bulk {index}", lambda: bulk_in_turns(able, chosen, rounds=2, failed=failed))
-            # Last, because it says that the group is done.
-            self.store.block(
-                f"memory {index}", lambda: {name: w.peak_bytes() for name, w in workers.items() if w.is_open}
-            )
+            # Last, because it says that the group is done. Who failed in bulk has the peak of before.
+            self.store.block(f"memory {index}", lambda: peaks | _peaks(workers))
         finally:
             close_all(workers)
 
     def _ask_chunks(self, index: int, workers: dict[str, Worker]) -> None:
         pairs = self.plan.sample.pairs
-        starts = range(0, len(pairs), CHUNK)
-        resumed = any(key.startswith(f"{index} ") for key in self.store.answers)
+        starts, size = self._starts_of_chunks(), chunk_of(self.plan.turn)
+        if all(f"{index} first {start}" in self.store.answers for start in starts):
+            self.say("warm up: these processes have not seen the questions yet")
+            ask_in_turns(workers, pairs, turn=self.plan.turn, failed=self.failed)
         for kind in PASSES:
             missing = [start for start in starts if f"{index} {kind} {start}" not in self.store.answers]
             if not missing:
                 continue
-            if resumed and kind == "steady":
-                self.say("warm up")
-                ask_in_turns(workers, spread(pairs, 2 * CHUNK), turn=self.plan.turn, failed=self.failed)
-                resumed = False
             self.say(f"{len(pairs)} questions one at a time, {kind} pass")
             for start in missing:
-                chunk = pairs[start : start + CHUNK]
+                chunk = pairs[start : start + size]
                 begin = time.monotonic()
                 found = ask_in_turns(
                     workers, chunk, turn=self.plan.turn, first=start // self.plan.turn, failed=self.failed
@@ -224,8 +251,11 @@ class Benchmark:
             for contender in self.chosen
             if contender.name in self.jobs and contender.answers
         }
-        failed = self.store.results.setdefault("failed to start", {})
-        make = partial(start_in_turns, makers, self.plan.starts, failed)
+
+        def make() -> dict[str, dict[str, list[Any]]]:
+            self.store.results["failed to start"] = failed = {}
+            return start_in_turns(makers, self.plan.starts, failed)
+
         self.store.block("starts", lambda: self._tell(f"{self.plan.starts} cold starts each", make))
 
     def _imports(self) -> dict[str, list[float]]:
@@ -242,13 +272,13 @@ class Benchmark:
         def measure() -> dict[str, Any]:
             try:
                 if model == "BERT-base":
-                    bundle = ceiling.make_bert_base(self.artefacts.own, self.plan.calibration)
+                    bundle = ceiling.make_bert_base(self.artefacts.own, self.artefacts.calibration)
                 else:
                     bundle = self.artefacts.path("int8")
-            except ArtefactError as error:
+                peak = self.store.results["blocks"]["peak"]["gmacs"]
+                return ceiling.time_split(bundle, tokens, peak, self.plan.threads)
+            except (ArtefactError, EdgeQAError) as error:
                 return {"failed": str(error)}
-            peak = self.store.results["blocks"]["peak"]["gmacs"]
-            return ceiling.time_split(bundle, tokens, peak, self.plan.threads)
 
         return self._tell(f"where the time of {model} at {tokens} tokens goes", measure)
 
@@ -268,9 +298,23 @@ class Benchmark:
     def _tell(self, what: str, make: Callable[[], Any]) -> Any:
         self.say(what)
         begin = time.monotonic()
-        found = make()
+        with self._watched(what):
+            found = make()
         self.say(f"  {time.monotonic() - begin:.0f} s")
         return found
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Keep how many cores other programs took while this was measured, if that disturbed it."""
+        disturbed = self.store.results.setdefault("disturbed", {})
+        disturbed.pop(what, None)
+        begin = CPUTime.now()
+        yield
+        # The contenders have ended by now: their time counts as this process's own.
+        others = CPUTime.now().others_since(begin)
+        if is_disturbed(others, self.machine):
+            disturbed[what] = round(others or self.machine.load_average, 2)
+            self.say(f"  other programs kept {disturbed[what]} cores busy meanwhile: figures are doubtful")
 
 
 def pin(threads: int) -> None:
@@ -279,7 +323,10 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def default_contenders() -> tuple[str, ...]:
-    """All of them, in the order of the tables; the reference among them."""
-    assert REFERENCE in CONTENDERS
-    return tuple(CONTENDERS)
+def _peaks(workers: Mapping[str, Worker]) -> dict[str, int | None]:
+    """The most memory that each process that is left has held."""
+    found = {}
+    for name, worker in workers.items():
+        with suppress(WorkerError):
+            found[name] = worker.peak_bytes()
+    return found

@@ -1,5 +1,6 @@
 """Cold starts: from the start of a process to its first answer, and what the imports alone take."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ TEXT = (
     "Ada Lovelace, who had met Charles Babbage in 1833, wrote the first program for his Analytical Engine ten years "
     "later. The engine was never built, so her program, which computes Bernoulli numbers, never ran."
 )
-_TIMED_IMPORT = "import time; begin = time.perf_counter()\n{code}\nprint(time.perf_counter() - begin)"
+_TIMED_IMPORT = "import time; begin = time.perf_counter()\n{code}\nprint('imported:', time.perf_counter() - begin)"
+_MARKED = re.compile(r"^imported: ([\d.e-]+)$", re.M)
 
 
 def cold_start(make: Callable[[], Worker]) -> tuple[float, int | None]:
@@ -61,7 +63,8 @@ def imports_in_turns(codes: Mapping[str, tuple[Path, str]], runs: int, threads: 
                 text=True,
                 check=False,
             )
-            # Libraries may print, too: the last line is ours.
-            if number >= 0 and not done.returncode:
-                found[name].append(float(done.stdout.split()[-1]))
+            # Libraries may print, too.
+            seconds = _MARKED.search(done.stdout)
+            if number >= 0 and not done.returncode and seconds:
+                found[name].append(float(seconds[1]))
     return {name: seconds for name, seconds in found.items() if seconds}

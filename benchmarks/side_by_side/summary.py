@@ -7,8 +7,9 @@ from typing import Any
 
 from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE
 from benchmarks.side_by_side.figures import Spread, medians_by_length, spread
+from calibration.bootstrap import paired_drop
 from edge_qa.dataset import Example
-from edge_qa.squad import score
+from edge_qa.squad import per_question, score
 
 # (attribute of a row, what it is called, True if more is better)
 MEASURES = (
@@ -26,7 +27,8 @@ class Row:
     """One contender. Whatever could not be measured is None, and `failed` says why if nothing could.
 
     times: the steady pass; first_mean_ms: the mean of the pass before it, when lengths were met for the first time.
-    ratio: its mean over that of the reference, which was asked the same questions beside it.
+    ratio, mean_ratio: its median and its mean over those of the reference, which was asked the same questions
+    beside it. f1_gap: how much lower the reference's F1 is, with the ends of its 95 % interval.
     by_length: (tokens, median ms). peak_mb: after all questions; start_mb: at the first answer of a fresh process.
     """
 
@@ -38,6 +40,9 @@ class Row:
     times: Spread | None = None
     first_mean_ms: float | None = None
     ratio: float | None = None
+    mean_ratio: float | None = None
+    f1_gap: tuple[float, float, float] | None = None
+    detail: str = ""
     f1: float | None = None
     exact: float | None = None
     bulk: float | None = None
@@ -80,12 +85,17 @@ def summarize(
         first = _series(answers, group, "first", name, len(examples))
         reference = _series(answers, group, "steady", REFERENCE, len(examples))
         row["first_mean_ms"] = None if first is None else spread(first["ms"]).mean
-        row["ratio"] = None if reference is None else spread(steady["ms"]).mean / spread(reference["ms"]).mean
+        if reference is not None:
+            own, other = spread(steady["ms"]), spread(reference["ms"])
+            row |= {"ratio": own.p50 / other.p50, "mean_ratio": own.mean / other.mean}
+        row["detail"] = results.get("details", {}).get(name, "")
         row["by_length"] = medians_by_length(tokens, steady["ms"])
         if contender.answers:
             given = {example.id: text for example, text in zip(examples, steady["texts"], strict=True)}
             found = score(examples, given, version="v1.1")
             row |= {"f1": found.f1, "exact": found.exact_match}
+            if reference is not None:
+                row["f1_gap"] = _gap(examples, steady["texts"], reference["texts"])
         bulk = blocks.get(f"bulk {group}", {}).get(name)
         peak = blocks.get(f"memory {group}", {}).get(name)
         row |= {"bulk": median(bulk) if bulk else None, "peak_mb": peak / 1e6 if peak and contender.answers else None}
@@ -99,12 +109,13 @@ def rows_of(results: Mapping[str, Any]) -> list[Row]:
     for row in results["rows"]:
         times = None if row.get("times") is None else Spread(**row["times"])
         lengths = tuple((tokens, value) for tokens, value in row.get("by_length", ()))
-        rows.append(Row(**row | {"times": times, "by_length": lengths}))
+        gap = None if row.get("f1_gap") is None else tuple(row["f1_gap"])
+        rows.append(Row(**row | {"times": times, "by_length": lengths, "f1_gap": gap}))
     return rows
 
 
 def losses(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each measure in which somebody else's row beats the reference."""
+    """Return a sentence for each measure in which somebody else's row beats the reference; F1 if that is no chance."""
     reference = next((row for row in rows if row.name == REFERENCE and row.failed is None), None)
     if reference is None:
         return []
@@ -114,7 +125,11 @@ def losses(rows: Sequence[Row]) -> list[str]:
         better = [
             row
             for row in rows
-            if not row.ours and row.answers and own is not None and _beats(getattr(row, attribute), own, more)
+            if not row.ours
+            and row.answers
+            and own is not None
+            and _beats(getattr(row, attribute), own, more)
+            and (attribute != "f1" or row.f1_gap is None or row.f1_gap[1] > 0)
         ]
         if better:
             names = ", ".join(f"{row.label} ({_short(getattr(row, attribute))})" for row in better)
@@ -124,18 +139,32 @@ def losses(rows: Sequence[Row]) -> list[str]:
 
 def ratios(rows: Sequence[Row]) -> dict[str, float]:
     """Return every ratio to the reference that is claimed of a run, for a comparison with another run."""
-    reference = next(row for row in rows if row.name == REFERENCE)
+    reference = next((row for row in rows if row.name == REFERENCE and row.failed is None), None)
+    if reference is None:
+        return {}
     found = {}
     for row in rows:
         if row.name == REFERENCE or row.failed is not None:
             continue
         for attribute, what, _ in MEASURES:
             own, other = getattr(reference, attribute), getattr(row, attribute)
-            if own and other and attribute != "f1":
+            if own and other and attribute not in ("f1", "p50_ms"):
                 found[f"{row.label}: {what}"] = other / own
-        if row.ratio:
-            found[f"{row.label}: mean"] = row.ratio
+        # Of those who were asked beside each other.
+        for value, what in ((row.ratio, "milliseconds a question"), (row.mean_ratio, "mean")):
+            if value:
+                found[f"{row.label}: {what}"] = value
     return found
+
+
+def _gap(examples: Sequence[Example], texts: Sequence[str], reference: Sequence[str]) -> tuple[float, float, float]:
+    """How much lower the F1 of the reference is, in points, and the 95 % interval of that."""
+    sides = []
+    for side in (texts, reference):
+        given = {example.id: text for example, text in zip(examples, side, strict=True)}
+        sides.append([one.f1 for one in per_question(examples, given, version="v1.1").values()])
+    drop = paired_drop(*sides)
+    return drop.points, drop.low, drop.high
 
 
 def _series(answers: Mapping[str, Any], group: int, kind: str, name: str, wanted: int) -> dict[str, list[Any]] | None:

@@ -6,16 +6,14 @@ next out of the cache at every question, which would slow all of them.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.side_by_side.workers import Worker, WorkerError
 
 Pair = tuple[str, str]
-Progress = Callable[[int, int], None]
-
-# How many questions are kept together on the disk.
-CHUNK = 50
+# How many questions are kept together on the disk: whole turns, about so many.
+_CHUNK = 50
 # Threads of some libraries go on spinning for a moment after their answer.
 PAUSE = 0.005
 
@@ -35,6 +33,8 @@ def ask_in_turns(
     """
     found: dict[str, dict[str, list[Any]]] = {name: {"ms": [], "texts": []} for name in workers}
     for number, begin in enumerate(range(0, len(pairs), turn), first):
+        if not workers:
+            break
         names = list(workers)
         names = names[number % len(names) :] + names[: number % len(names)]
         for name in names:
@@ -47,9 +47,12 @@ def ask_in_turns(
             except WorkerError as error:
                 _drop(name, error, workers, failed)
                 del found[name]
-        if not workers:
-            break
     return found
+
+
+def chunk_of(turn: int) -> int:
+    """Return how many questions are kept together: a number of whole turns."""
+    return turn * max(1, _CHUNK // turn)
 
 
 def bulk_in_turns(

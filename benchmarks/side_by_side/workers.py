@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any
 
 RIVALS = Path(__file__).parent / "rivals"
-# Loading may compile a model on a slow machine; no single answer takes longer.
+# Loading may compile a model on a slow machine; no single answer takes longer, and none of many.
 TIMEOUT = 600.0
+_TIMEOUT_OF_MANY = 10.0
 
 
 class WorkerError(Exception):
@@ -30,7 +31,6 @@ class Worker:
         """Start the process; `wait_until_loaded` comes next. extra: environment variables besides."""
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         self.buffer = b""
-        self.begin = time.monotonic()
         self.process = subprocess.Popen(
             [str(python), str(RIVALS / script), json.dumps(job)],
             stdin=subprocess.PIPE,
@@ -52,7 +52,8 @@ class Worker:
 
     def answer_many(self, pairs: Sequence[tuple[str, str]]) -> tuple[float, list[str]]:
         """Return seconds and texts of all questions at once, in the contender's own way."""
-        found = self.request({"do": "many", "pairs": pairs})
+        self.send({"do": "many", "pairs": pairs})
+        found = self.receive(TIMEOUT + _TIMEOUT_OF_MANY * len(pairs))
         return found["seconds"], found["texts"]
 
     def peak_bytes(self) -> int | None:
@@ -73,9 +74,9 @@ class Worker:
         except BrokenPipeError:
             raise WorkerError(self._obituary()) from None
 
-    def receive(self) -> dict[str, Any]:
-        """Return the next reply. Raises WorkerError."""
-        line = self._line()
+    def receive(self, timeout: float = TIMEOUT) -> dict[str, Any]:
+        """Return the next reply; timeout: in seconds. Raises WorkerError."""
+        line = self._line(timeout)
         try:
             reply = json.loads(line)
         except ValueError:
@@ -84,14 +85,14 @@ class Worker:
             raise WorkerError(reply["error"])
         return reply
 
-    def _line(self) -> bytes:
+    def _line(self, timeout: float) -> bytes:
         assert self.process.stdout is not None
         pipe = self.process.stdout.fileno()
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + timeout
         while b"\n" not in self.buffer:
             ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise WorkerError(f"no answer within {TIMEOUT:.0f} s")
+                raise WorkerError(f"no answer within {timeout:.0f} s")
             received = os.read(pipe, 1 << 16)
             if not received:
                 raise WorkerError(self._obituary())
@@ -102,9 +103,7 @@ class Worker:
     def _obituary(self) -> str:
         code = self.process.wait()
         self.complaints.seek(0)
-        lines = [line.strip() for line in self.complaints.read().decode(errors="replace").splitlines() if line.strip()]
-        how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"{how}: {lines[-1][:300]}" if lines else how
+        return why_it_ended(code, self.complaints.read().decode(errors="replace"))
 
     @property
     def is_open(self) -> bool:
@@ -133,6 +132,13 @@ class Worker:
         if error is not None:
             self.process.kill()
         self.close()
+
+
+def why_it_ended(code: int, complaints: str) -> str:
+    """Return one line of why a process ended: how, and the last thing that it complained of."""
+    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
+    how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"{how}: {lines[-1][:300]}" if lines else how
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -17,14 +17,14 @@ from benchmarks.side_by_side.environments import folder_bytes
 from benchmarks.side_by_side.figures import changes, medians_by_length, quantile, spread
 from benchmarks.side_by_side.page import benchmark_page
 from benchmarks.side_by_side.plots import readme_picture, ticks
-from benchmarks.side_by_side.questions import read_sample
+from benchmarks.side_by_side.questions import by_passages, read_sample
 from benchmarks.side_by_side.questions import spread as spread_items
 from benchmarks.side_by_side.run import Benchmark
 from benchmarks.side_by_side.store import Store, read_results
 from benchmarks.side_by_side.summary import losses, ratios, rows_of, summarize
-from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns
+from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
 from benchmarks.side_by_side.workers import RIVALS, Worker, WorkerError
-from edge_qa.dataset import Example
+from edge_qa.dataset import Example, read_dataset
 from edge_qa.errors import InputError
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -115,6 +115,22 @@ def test_questions_without_answers_are_refused(tmp_path):
         read_sample(path, 3)
 
 
+def test_a_blank_question_is_refused_before_anything_is_asked(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"id": "b7", "question": " ", "context": "Ada.", "answers": ["Ada"]}\n')
+    with pytest.raises(InputError, match="question b7: question or text is blank"):
+        read_sample(path, 3)
+
+
+def test_what_calibrates_and_what_is_asked_share_no_passage(questions):
+    dataset = read_dataset(questions)
+    calibrates, asked = by_passages(dataset)
+    assert len(calibrates) + len(asked) == len(dataset)
+    passages = [{example.context for example in half} for half in (calibrates, asked)]
+    assert [len(found) for found in passages] == [17, 17]
+    assert not passages[0] & passages[1]
+
+
 def test_every_group_has_the_reference_and_fits_into_memory():
     chosen = list(CONTENDERS.values())
     groups = groups_that_fit(chosen, 3 * 10**9)
@@ -172,6 +188,15 @@ def test_a_contender_that_fails_leaves_and_the_others_go_on():
     assert leaving.closed
 
 
+def test_nobody_left_is_no_crash():
+    assert ask_in_turns({}, [("Who?", "Ada.")], turn=1, failed={}) == {}
+
+
+@pytest.mark.parametrize(("turn", "chunk"), [(1, 50), (10, 50), (30, 30), (100, 100), (7, 49)])
+def test_a_chunk_is_whole_turns(turn, chunk):
+    assert chunk_of(turn) == chunk
+
+
 def test_bulk_counts_questions_a_second_and_not_the_first_round():
     workers = {"x": FakeWorker("x", [])}
     assert bulk_in_turns(workers, [("a", "b")] * 6, rounds=2, failed={}) == {"x": [12.0, 12.0]}
@@ -186,8 +211,29 @@ def test_a_block_is_measured_once_and_again_with_other_settings(tmp_path):
     again = Store(tmp_path, {"limit": 1})
     assert again.resumed
     assert again.block("a", lambda: pytest.fail("measured twice")) == [1, 2]
-    assert not Store(tmp_path, {"limit": 2}).resumed
-    assert not Store(tmp_path, {"limit": 1}, fresh=True).resumed
+    with pytest.raises(InputError, match=r"other settings \(limit 1 there, 2 now\); give another --output"):
+        Store(tmp_path, {"limit": 2})
+    assert Store(tmp_path, {"limit": 1}).resumed
+
+
+def test_a_fresh_run_takes_up_no_old_answers(tmp_path):
+    store = Store(tmp_path, {"limit": 1})
+    store.block("a", lambda: 1)
+    store.set_answers("0 first 0", {"x": {"ms": [1.0], "texts": ["old"]}})
+    (tmp_path / "index.html").write_text("old")
+    fresh = Store(tmp_path, {"limit": 2}, fresh=True)
+    fresh.block("a", lambda: 2)  # and is interrupted here
+    assert not (tmp_path / "index.html").exists()
+    again = Store(tmp_path, {"limit": 2})
+    assert again.resumed
+    assert again.answers == {}
+
+
+def test_damaged_answers_are_refused(tmp_path):
+    Store(tmp_path, {}).block("a", lambda: 1)
+    (tmp_path / "answers.json").write_text('{"0 steady 0": 5}')
+    with pytest.raises(InputError, match="measure again with --fresh"):
+        Store(tmp_path, {})
 
 
 def test_an_interrupted_block_leaves_the_earlier_ones(tmp_path):
@@ -208,7 +254,12 @@ def test_an_interrupted_block_leaves_the_earlier_ones(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not JSON"), ("[]", "got list"), ('{"format": 9, "blocks": {}}', "format 9, wanted 1")],
+    [
+        ("{", "not JSON"),
+        ("[]", "got list"),
+        ('{"format": 9, "blocks": {}}', "format 9, wanted 1"),
+        ('{"format": 1, "blocks": []}', "measure again"),
+    ],
 )
 def test_a_damaged_results_file_is_refused_in_one_line(tmp_path, text, message):
     (tmp_path / "results.json").write_text(text)
@@ -233,6 +284,9 @@ def test_rows_by_hand(results):
 
 
 def test_where_we_lose_is_said(results):
+    # Two questions cannot tell 83 from 100.
+    assert losses(rows_of(results)) == []
+    results["rows"][1]["f1_gap"] = [16.67, 0.5, 30.0]
     assert losses(rows_of(results)) == ["F1: 83.33, behind optimum-intel INT8 (its own quantizer) (100)"]
 
 
@@ -258,10 +312,41 @@ def test_comparing_runs_flags_what_moved_by_more_than_a_tenth(results, tmp_path,
     assert printed[-1] == "1 of 5 ratios differ by more than 10%"
 
 
-# Page, picture, README
+def test_comparing_runs_flags_who_is_in_one_only(results, tmp_path, capsys):
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    paths[0].write_text(json.dumps(results))
+    results["rows"][1] |= {"start_s": None, "f1": 40.0}
+    results["settings"]["threads"] = 1
+    paths[1].write_text(json.dumps(results))
+    with pytest.raises(SystemExit) as ended:
+        compare.main(list(map(str, paths)))
+    printed = capsys.readouterr().out
+    assert ended.value.code == 1
+    assert "other settings: threads 2 and 1" in printed
+    assert "only first  optimum-intel INT8 (its own quantizer): cold start" in printed
+    assert "F1 100.00 40.00  optimum-intel INT8" in printed
+
+
+@pytest.mark.parametrize("rows", [[], [{"label": "x"}]])
+def test_what_cannot_be_compared_is_one_line(results, tmp_path, rows):
+    (tmp_path / "a.json").write_text(json.dumps(results | {"rows": rows}))
+    with pytest.raises(SystemExit) as ended:
+        compare.main([str(tmp_path / "a.json")] * 2)
+    assert "\n" not in ended.value.code
+
+
+def test_incomplete_results_leave_the_readme_alone(results, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(results | {"rows": [{"label": "x"}]}))
+    file = tmp_path / "README.md"
+    file.write_text(f"{readme.BEGIN}\n{readme.END}\n")
+    with pytest.raises(SystemExit, match="incomplete"):
+        readme.main([str(tmp_path / "a.json"), str(file)])
+    assert file.read_text() == f"{readme.BEGIN}\n{readme.END}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json", "README.md"]
 
 
 def test_the_page_is_well_formed_and_holds_every_figure(results):
+    results["rows"][1]["f1_gap"] = [16.67, 0.5, 30.0]
     page = benchmark_page(results).decode()
     text = " ".join("".join(ElementTree.fromstring(page.split("\n", 1)[1]).itertext()).split())
     for expected in (
@@ -329,23 +414,34 @@ def test_this_readme_has_the_marks():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "code", "message"),
     [
-        (["--only", "edge-qa-int8,torch"], "--only: got torch, wanted some of edge-qa-int8"),
-        (["--bundle", "int9=here"], "wanted NAME=FOLDER"),
-        (["--bundle", "int8=/nowhere"], "no bundle.json"),
-        (["--limit", "0"], "--limit: got 0"),
-        (["--turn", "0"], "--turn: got 0"),
-        (["--squad", "/nowhere.json"], "/nowhere.json: cannot be read"),
-        (["--checkpoint", "/nowhere"], "no config.json"),
+        (["--only", "edge-qa-int8,torch"], 4, "--only: got torch, wanted some of edge-qa-int8"),
+        (["--bundle", "int9=here"], 4, "wanted NAME=FOLDER"),
+        (["--bundle", "int8=/nowhere"], 3, "/nowhere"),
+        (["--limit", "0"], 4, "--limit: got 0"),
+        (["--turn", "0"], 4, "--turn: got 0"),
+        (["--threads", "4096"], 4, "--threads: got 4096, this process may use"),
+        (["--squad", "/nowhere.json"], 4, "/nowhere.json: cannot be read"),
+        (["--calibration", "/nowhere.json"], 4, "/nowhere.json: cannot be read"),
+        (["--checkpoint", "/nowhere"], 3, "/nowhere"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, options, message):
+def test_bad_input_is_one_line(tmp_path, options, code, message, capsys):
     with pytest.raises(SystemExit) as ended:
         command.main([*options, "--output", str(tmp_path / "out")])
-    assert message in ended.value.code
-    assert "\n" not in ended.value.code
+    assert ended.value.code == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_of_another_precision_is_refused(tmp_path, fp16_bundle, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--bundle", f"int8={fp16_bundle}", "--output", str(tmp_path / "out")])
+    assert ended.value.code == 4
+    assert "its weights are fp16, wanted int8 for int8" in capsys.readouterr().err
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch, capsys):

@@ -1,17 +1,22 @@
 """Make the three models that ONNX Runtime runs: make_onnx.py, job as JSON on stdin.
 
-job: checkpoint, tokenizer, output (a folder), calibration (pairs). Float32 by torch's own exporter; INT8 by
-ONNX Runtime's quantizer, dynamic and static, with what its guide advises for x86: 8-bit weights a scale a
-channel, unsigned activations, matrix products alone, the model preprocessed first.
+job: checkpoint, tokenizer, output (a folder), calibration (pairs), threads. Float32 by torch's own exporter, then
+with and without ONNX Runtime's transformer optimizer, which its guide wants before quantizing; INT8 by its quantizer,
+dynamic and static, a scale a channel of the weights. Of each kind several candidates are made, and the one that is
+fastest here on some of the calibration pairs is kept.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
+from statistics import median
 
 from squad_loop import SquadLoop, plain_encoder
 
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
+# How many pairs are timed, how often, to choose among candidates.
+TIMED, ROUNDS = 12, 5
 
 
 def export(checkpoint, path):
@@ -36,8 +41,18 @@ def export(checkpoint, path):
     )
 
 
-def quantize(folder, tokenizer, pairs):
-    """Write the two INT8 models beside the float32 one."""
+def optimize(plain, path, checkpoint):
+    """Write the model with attention, norms and GELU fused by the transformer optimizer."""
+    from onnxruntime.transformers import optimizer
+
+    config = json.loads((Path(checkpoint) / "config.json").read_text())
+    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    made = optimizer.optimize_model(str(plain), model_type="bert", num_heads=heads, hidden_size=hidden)
+    made.save_model_to_file(str(path))
+
+
+def quantize(folder, loop, windows):
+    """Write the candidates of both kinds of INT8."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,
@@ -47,39 +62,69 @@ def quantize(folder, tokenizer, pairs):
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    ready = folder / "preprocessed.onnx"
-    quant_pre_process(str(folder / "fp32.onnx"), str(ready), skip_symbolic_shape=True)
-    quantize_dynamic(str(ready), str(folder / "int8-dynamic.onnx"), weight_type=QuantType.QInt8, per_channel=True)
-
-    encode = plain_encoder(tokenizer)
-    loop = SquadLoop(encode, None, NAMES)
-
     class Samples(CalibrationDataReader):
         """One window a question, at its true length."""
 
         def __init__(self):
-            self.left = iter(pairs)
+            self.left = iter(windows)
 
         def get_next(self):
-            pair = next(self.left, None)
-            return None if pair is None else loop.batch([encode(*pair)[0]])
+            window = next(self.left, None)
+            return None if window is None else loop.batch([window])
 
-    quantize_static(
-        str(ready),
-        str(folder / "int8-static.onnx"),
-        Samples(),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        op_types_to_quantize=["MatMul"],
-    )
+    ready = folder / "preprocessed.onnx"
+    quant_pre_process(str(folder / "fp32-plain.onnx"), str(ready), skip_symbolic_shape=True)
+    for kind, source in (("plain", ready), ("optimized", folder / "fp32-optimized.onnx")):
+        quantize_dynamic(
+            str(source), str(folder / f"int8-dynamic-{kind}.onnx"), weight_type=QuantType.QInt8, per_channel=True
+        )
+        for activations in (QuantType.QUInt8, QuantType.QInt8):
+            quantize_static(
+                str(source),
+                str(folder / f"int8-static-{kind}-{activations.name}.onnx"),
+                Samples(),
+                quant_format=QuantFormat.QDQ,
+                activation_type=activations,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                op_types_to_quantize=["MatMul"],
+            )
     ready.unlink()
+
+
+def keep_fastest(folder, kind, inputs, threads):
+    """Keep the fastest of a kind's candidates, taking turns, as KIND.onnx."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    paths = sorted(folder.glob(f"{kind}-*.onnx"))
+    sessions = [onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in paths]
+    times = [[] for _ in paths]
+    for number in range(ROUNDS + 1):
+        for session, own in zip(sessions, times, strict=True):
+            begin = time.perf_counter()
+            for arrays in inputs:
+                session.run(None, arrays)
+            if number:
+                own.append(time.perf_counter() - begin)
+    fastest = min(range(len(paths)), key=lambda place: median(times[place]))
+    chosen = {path.stem: round(median(own) / len(inputs) * 1000, 2) for path, own in zip(paths, times, strict=True)}
+    (folder / f"{kind}.json").write_text(json.dumps({"kept": paths[fastest].stem, "ms": chosen}))
+    for place, path in enumerate(paths):
+        path.replace(folder / f"{kind}.onnx") if place == fastest else path.unlink()
 
 
 if __name__ == "__main__":
     job = json.load(sys.stdin)
-    folder = Path(job["output"])
-    folder.mkdir(parents=True, exist_ok=True)
-    export(job["checkpoint"], folder / "fp32.onnx")
-    quantize(folder, job["tokenizer"], job["calibration"])
+    place = Path(job["output"])
+    place.mkdir(parents=True, exist_ok=True)
+    export(job["checkpoint"], place / "fp32-plain.onnx")
+    optimize(place / "fp32-plain.onnx", place / "fp32-optimized.onnx", job["checkpoint"])
+    encode = plain_encoder(job["tokenizer"])
+    first_windows = [encode(*pair)[0] for pair in job["calibration"]]
+    whole_loop = SquadLoop(encode, None, NAMES)
+    quantize(place, whole_loop, first_windows)
+    timed = [whole_loop.batch([window]) for window in first_windows[:TIMED]]
+    for name in ("fp32", "int8-dynamic", "int8-static"):
+        keep_fastest(place, name, timed, job["threads"])

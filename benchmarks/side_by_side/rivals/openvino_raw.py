@@ -24,6 +24,9 @@ class Raw:
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": job["threads"],
+            # As our runtime has them: this is to be the floor under it.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_DENORMALS_OPTIMIZATION": False,
         }
         model = ov.Core().compile_model(f"{bundle}/model.xml", "CPU", options)
         self.request = model.create_infer_request()

@@ -14,7 +14,12 @@ def load(job):
     """job: model (a saved one), threads, hint (an inference precision, null for OpenVINO's own choice)."""
     from optimum.intel import OVModelForQuestionAnswering
 
-    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": job["threads"]}
+    # Not pinned, as ours: beside other processes pinned threads wait for each other.
+    config = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": job["threads"],
+        "ENABLE_CPU_PINNING": False,
+    }
     if job["hint"]:
         config["INFERENCE_PRECISION_HINT"] = job["hint"]
     model = OVModelForQuestionAnswering.from_pretrained(job["model"], ov_config=config)

@@ -20,8 +20,9 @@ class SquadLoop:
         return best_text(context, windows, start, end)
 
     def answer_many(self, pairs):
-        """All windows of all questions in batches, in the order given, as a data loader makes them."""
+        """All windows of all questions in batches of like length, so that little is padded."""
         windows = [(place, window) for place, pair in enumerate(pairs) for window in self.encode(*pair)]
+        windows.sort(key=lambda item: len(item[1].ids))  # stable: a question's windows stay in order
         found = [([], [], []) for _ in pairs]
         for first in range(0, len(windows), BATCH):
             batch = windows[first : first + BATCH]

@@ -22,9 +22,14 @@ class Pipeline:
         return self.pipeline(question=question, context=context, max_answer_len=30)["answer"]
 
     def answer_many(self, pairs):
-        questions, contexts = zip(*pairs, strict=True)
+        # Of like length together, so that little is padded.
+        order = sorted(range(len(pairs)), key=lambda place: sum(map(len, pairs[place])))
+        questions, contexts = zip(*(pairs[place] for place in order), strict=True)
         found = self.pipeline(question=list(questions), context=list(contexts), max_answer_len=30, batch_size=BATCH)
-        return [one["answer"] for one in (found if isinstance(found, list) else [found])]
+        texts = [""] * len(pairs)
+        for place, one in zip(order, found if isinstance(found, list) else [found], strict=True):
+            texts[place] = one["answer"]
+        return texts
 
 
 if __name__ == "__main__":
