@@ -181,7 +181,8 @@ def _name(*parts: object) -> str:
 def json_lines(dataset: Dataset) -> bytes:
     """Return questions with contexts and answers as JSON lines, which `read_dataset` reads."""
     rows = (
-        {"question": example.question, "context": example.context, "answers": list(example.answers)}
+        {"question": example.question, "context": example.context}
+        | ({"answers": list(example.answers)} if example.answers else {"is_impossible": True})
         for example in dataset
     )
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import compare, readme
 from benchmarks.side_by_side import command
+from benchmarks.side_by_side.artefacts import json_lines
 from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE, groups_that_fit
 from benchmarks.side_by_side.environments import folder_bytes
 from benchmarks.side_by_side.figures import changes, medians_by_length, quantile, spread
@@ -129,6 +130,16 @@ def test_what_calibrates_and_what_is_asked_share_no_passage(questions):
     passages = [{example.context for example in half} for half in (calibrates, asked)]
     assert [len(found) for found in passages] == [17, 17]
     assert not passages[0] & passages[1]
+
+
+def test_what_calibrates_is_read_back_as_it_was(questions, tmp_path):
+    """Unanswerable questions among them: budgets are scored on it."""
+    half, _ = by_passages(read_dataset(questions))
+    (tmp_path / "calibration.jsonl").write_bytes(json_lines(half))
+    again = read_dataset(tmp_path / "calibration.jsonl")
+    kept = [[(one.question, one.context, one.answers) for one in side] for side in (half, again)]
+    assert kept[0] == kept[1]
+    assert again.version == "v2.0"
 
 
 def test_every_group_has_the_reference_and_fits_into_memory():

@@ -53,6 +53,7 @@ def optimize(plain, path, checkpoint):
 
 def quantize(folder, loop, windows):
     """Write the candidates of both kinds of INT8."""
+    from onnx import TensorProto
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,
@@ -74,9 +75,15 @@ def quantize(folder, loop, windows):
 
     ready = folder / "preprocessed.onnx"
     quant_pre_process(str(folder / "fp32-plain.onnx"), str(ready), skip_symbolic_shape=True)
+    # Shape inference does not know the fused nodes.
+    extra = {"DefaultTensorType": TensorProto.FLOAT}
     for kind, source in (("plain", ready), ("optimized", folder / "fp32-optimized.onnx")):
         quantize_dynamic(
-            str(source), str(folder / f"int8-dynamic-{kind}.onnx"), weight_type=QuantType.QInt8, per_channel=True
+            str(source),
+            str(folder / f"int8-dynamic-{kind}.onnx"),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options=extra,
         )
         for activations in (QuantType.QUInt8, QuantType.QInt8):
             quantize_static(
@@ -88,6 +95,7 @@ def quantize(folder, loop, windows):
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 op_types_to_quantize=["MatMul"],
+                extra_options=extra,
             )
     ready.unlink()
 
