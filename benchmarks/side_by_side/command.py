@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> bool:
     # Cheap checks before slow work.
     only = _contenders(options.only)
     given = dict(_bundle(text) for text in options.bundle)
-    for name in ("threads", "turn", "starts", "bulk", "capped"):
+    for name in ("threads", "sittings", "turn", "starts", "bulk", "capped"):
         if getattr(options, name) < 1:
             raise InputError(f"--{name}: got {getattr(options, name)}, wanted at least 1")
     if options.threads > usable_threads():
@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> bool:
         options.environments,
         given,
         options.threads,
+        options.sittings,
         options.turn,
         options.starts,
         min(options.bulk, len(sample.examples)),
@@ -179,8 +180,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, default=CHECKPOINT, metavar="FOLDER", help="what everybody runs (the carried one)")
     add("--calibration", type=Path, default=QUESTIONS, metavar="FILE", help="for INT8, everybody's (the carried one)")
     add("--threads", type=int, default=min(2, usable_threads()), metavar="N", help="cores and threads, each (2)")
+    add("--sittings", type=int, default=2, metavar="N", help="ask everything so often, by new processes (2)")
     add("--turn", type=int, default=10, metavar="N", help="questions a contender answers before the next (10)")
-    add("--starts", type=int, default=5, metavar="N", help="fresh processes of each (5)")
+    add(
+        "--starts",
+        type=int,
+        default=5,
+        metavar="N",
+        help="fresh processes of each, of quick ones three times as many (5)",
+    )
     add("--bulk", type=int, default=100, metavar="N", help="questions in bulk (100)")
     add("--capped", type=int, default=100, metavar="N", help="questions for each instruction set (100)")
     add("--no-published-size", action="store_true", help="spare the download of torch with CUDA, only to be measured")

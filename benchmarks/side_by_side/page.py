@@ -138,7 +138,8 @@ def _how(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     calibration = settings["calibration"]
     given = ", ".join(f"{name} from {path}" for name, path in settings["given"].items())
     return [
-        f"Turns of {settings['turn']} questions, the order rotating; fresh processes of each: {settings['starts']}; "
+        f"Sittings, each with new processes: {settings['sittings']}; turns of {settings['turn']} questions, the order "
+        f"rotating; fresh processes of each: {settings['starts']}; "
         f"{settings['bulk']} questions in bulk; {settings['capped']} questions for each instruction set; INT8 was "
         f"calibrated on {calibration['questions']} questions of {calibration['name']} by everybody"
         f"{f'; {given}' if given else ''}.",

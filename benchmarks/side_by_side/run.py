@@ -45,7 +45,11 @@ _SPLITS = (("MiniLM", 178), ("BERT-base", 384))
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. turn: questions a contender answers before the next; starts: fresh processes each."""
+    """What is measured. turn: questions a contender answers before the next; starts: fresh processes each.
+
+    sittings: how often all questions are asked by new processes: where a process happens to lie in memory
+    makes it some percent faster or slower for as long as it lives.
+    """
 
     checkpoint: Checkpoint
     calibration: Dataset
@@ -54,6 +58,7 @@ class Plan:
     environments: Path
     given: Mapping[str, Path]
     threads: int
+    sittings: int
     turn: int
     starts: int
     bulk: int
@@ -84,6 +89,7 @@ class Plan:
             "instruction_set": this_cpu().instruction_set,
             "contenders": list(self.only),
             "threads": self.threads,
+            "sittings": self.sittings,
             "turn": self.turn,
             "starts": self.starts,
             "bulk": self.bulk,
@@ -179,24 +185,26 @@ class Benchmark:
             found = groups_that_fit(new, None if available is None else available - _LEAVE_FREE)
             groups += [[contender.name for contender in group] for group in found]
             self.store.save()
-        for index, names in enumerate(groups):
-            if f"memory {index}" not in self.store.results["blocks"] or self._missing(index):
-                with self._watched(f"questions {index}"):
-                    self._ask_group(index, [CONTENDERS[name] for name in names if name in self.jobs])
+        for sitting in range(self.plan.sittings):
+            for index, names in enumerate(groups):
+                key = f"{index} {sitting}"
+                if f"memory {key}" not in self.store.results["blocks"] or self._missing(key):
+                    with self._watched(f"questions {key}"):
+                        self._ask_group(key, [CONTENDERS[name] for name in names if name in self.jobs])
 
     def _starts_of_chunks(self) -> range:
         return range(0, len(self.plan.sample.examples), chunk_of(self.plan.turn))
 
-    def _missing(self, index: int) -> bool:
-        """Whether a group's answers are not all there."""
+    def _missing(self, key: str) -> bool:
+        """Whether a group's answers of a sitting are not all there; key: the numbers of both."""
         return any(
-            f"{index} {kind} {start}" not in self.store.answers for kind in PASSES for start in self._starts_of_chunks()
+            f"{key} {kind} {start}" not in self.store.answers for kind in PASSES for start in self._starts_of_chunks()
         )
 
-    def _ask_group(self, index: int, group: list[Contender]) -> None:
+    def _ask_group(self, key: str, group: list[Contender]) -> None:
         pairs = self.plan.sample.pairs
         workers: dict[str, Worker] = {}
-        for block in (f"bulk {index}", f"memory {index}"):
+        for block in (f"bulk {key}", f"memory {key}"):
             self.store.results["blocks"].pop(block, None)
         try:
             self.say(f"load {len(group)} contenders")
@@ -209,7 +217,7 @@ class Benchmark:
                     self.failed[contender.name] = str(error)
                     self.say(f"  {contender.label} does not load: {error}")
                     worker.close()
-            self._ask_chunks(index, workers)
+            self._ask_chunks(key, workers)
             chosen = spread(pairs, self.plan.bulk)
             able = {name: worker for name, worker in workers.items() if CONTENDERS[name].answers}
             self.say(f"{len(chosen)} questions in bulk")
@@ -217,20 +225,20 @@ class Benchmark:
             failed = self.store.results.setdefault("failed in bulk", {})
             for name in able:
                 failed.pop(name, None)
-            self.store.block(f"bulk {index}", lambda: bulk_in_turns(able, chosen, rounds=2, failed=failed))
+            self.store.block(f"bulk {key}", lambda: bulk_in_turns(able, chosen, rounds=2, failed=failed))
             # Last, because it says that the group is done. Who failed in bulk has the peak of before.
-            self.store.block(f"memory {index}", lambda: peaks | _peaks(workers))
+            self.store.block(f"memory {key}", lambda: peaks | _peaks(workers))
         finally:
             close_all(workers)
 
-    def _ask_chunks(self, index: int, workers: dict[str, Worker]) -> None:
+    def _ask_chunks(self, key: str, workers: dict[str, Worker]) -> None:
         pairs = self.plan.sample.pairs
         starts, size = self._starts_of_chunks(), chunk_of(self.plan.turn)
-        if all(f"{index} first {start}" in self.store.answers for start in starts):
+        if all(f"{key} first {start}" in self.store.answers for start in starts):
             self.say("warm up: these processes have not seen the questions yet")
             ask_in_turns(workers, pairs, turn=self.plan.turn, failed=self.failed)
         for kind in PASSES:
-            missing = [start for start in starts if f"{index} {kind} {start}" not in self.store.answers]
+            missing = [start for start in starts if f"{key} {kind} {start}" not in self.store.answers]
             if not missing:
                 continue
             self.say(f"{len(pairs)} questions one at a time, {kind} pass")
@@ -240,7 +248,7 @@ class Benchmark:
                 found = ask_in_turns(
                     workers, chunk, turn=self.plan.turn, first=start // self.plan.turn, failed=self.failed
                 )
-                self.store.set_answers(f"{index} {kind} {start}", found)
+                self.store.set_answers(f"{key} {kind} {start}", found)
                 self.say(f"  {start + len(chunk)} of {len(pairs)}, {time.monotonic() - begin:.0f} s")
 
     # Fresh processes

@@ -8,7 +8,7 @@ from typing import Any
 from edge_qa.atomic import check_file, write_file
 from edge_qa.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 RESULTS, ANSWERS = "results.json", "answers.json"
 PAGE, PICTURE = "index.html", "side_by_side.svg"
 

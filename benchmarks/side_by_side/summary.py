@@ -26,7 +26,8 @@ MEASURES = (
 class Row:
     """One contender. Whatever could not be measured is None, and `failed` says why if nothing could.
 
-    times: the steady pass; first_mean_ms: the mean of the pass before it, when lengths were met for the first time.
+    times: the steady passes of all sittings; first_mean_ms: the mean of the passes before them, when lengths were
+    met for the first time.
     ratio, mean_ratio: its median and its mean over those of the reference, which was asked the same questions
     beside it. f1_gap: how much lower the reference's F1 is, with the ends of its 95 % interval.
     by_length: (tokens, median ms). peak_mb: after all questions; start_mb: at the first answer of a fresh process.
@@ -70,6 +71,7 @@ def summarize(
     tokens: of each question with its context, in the order of the examples.
     """
     blocks = results["blocks"]
+    wanted = len(examples) * results["settings"]["sittings"]
     rows = []
     for name in results["settings"]["contenders"]:
         contender = CONTENDERS[name]
@@ -77,27 +79,29 @@ def summarize(
         row["answers"] = contender.answers
         failed = results.get("failed", {}).get(name)
         group = next((i for i, names in enumerate(blocks.get("groups", [])) if name in names), None)
-        steady = None if group is None else _series(answers, group, "steady", name, len(examples))
+        steady = None if group is None else _series(answers, group, "steady", name, wanted)
         if steady is None:
             rows.append(row | {"failed": failed or "not measured"})
             continue
         row["times"] = vars(spread(steady["ms"]))
-        first = _series(answers, group, "first", name, len(examples))
-        reference = _series(answers, group, "steady", REFERENCE, len(examples))
+        first = _series(answers, group, "first", name, wanted)
+        reference = _series(answers, group, "steady", REFERENCE, wanted)
         row["first_mean_ms"] = None if first is None else spread(first["ms"]).mean
         if reference is not None:
             own, other = spread(steady["ms"]), spread(reference["ms"])
             row |= {"ratio": own.p50 / other.p50, "mean_ratio": own.mean / other.mean}
         row["detail"] = results.get("details", {}).get(name, "")
-        row["by_length"] = medians_by_length(tokens, steady["ms"])
+        row["by_length"] = medians_by_length(list(tokens) * (wanted // len(examples)), steady["ms"])
         if contender.answers:
-            given = {example.id: text for example, text in zip(examples, steady["texts"], strict=True)}
+            # The last sitting's; those of another are the same.
+            texts = steady["texts"][-len(examples) :]
+            given = {example.id: text for example, text in zip(examples, texts, strict=True)}
             found = score(examples, given, version="v1.1")
             row |= {"f1": found.f1, "exact": found.exact_match}
             if reference is not None:
-                row["f1_gap"] = _gap(examples, steady["texts"], reference["texts"])
-        bulk = blocks.get(f"bulk {group}", {}).get(name)
-        peak = blocks.get(f"memory {group}", {}).get(name)
+                row["f1_gap"] = _gap(examples, texts, reference["texts"][-len(examples) :])
+        bulk = [value for found in _of_sittings(blocks, f"bulk {group} ") for value in found.get(name, ())]
+        peak = max((found.get(name) or 0 for found in _of_sittings(blocks, f"memory {group} ")), default=0)
         row |= {"bulk": median(bulk) if bulk else None, "peak_mb": peak / 1e6 if peak and contender.answers else None}
         rows.append(row | _fresh(blocks, results, name, contender.environment if contender.answers else None))
     return rows
@@ -168,14 +172,24 @@ def _gap(examples: Sequence[Example], texts: Sequence[str], reference: Sequence[
 
 
 def _series(answers: Mapping[str, Any], group: int, kind: str, name: str, wanted: int) -> dict[str, list[Any]] | None:
-    """All chunks of one contender's pass, in order; None if a question is missing."""
-    prefix = f"{group} {kind} "
-    keys = sorted((key for key in answers if key.startswith(prefix)), key=lambda key: int(key.removeprefix(prefix)))
+    """All chunks of one contender's passes of a kind, in order, sitting by sitting; None if a question is missing.
+
+    The keys of answers are "GROUP SITTING KIND FIRST".
+    """
+    parts = [(key, key.split(" ")) for key in answers]
+    mine = [
+        (int(sitting), int(first), key) for key, (of, sitting, what, first) in parts if (of, what) == (str(group), kind)
+    ]
+    keys = [key for _, _, key in sorted(mine)]
     found: dict[str, list[Any]] = {"ms": [], "texts": []}
     for key in keys:
         for part in found:
             found[part] += answers[key].get(name, {}).get(part, [])
     return found if len(found["ms"]) == wanted else None
+
+
+def _of_sittings(blocks: Mapping[str, Any], prefix: str) -> list[Mapping[str, Any]]:
+    return [value for key, value in blocks.items() if key.startswith(prefix)]
 
 
 def _fresh(

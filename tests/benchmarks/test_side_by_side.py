@@ -21,6 +21,7 @@ from benchmarks.side_by_side.plots import readme_picture, ticks
 from benchmarks.side_by_side.questions import by_passages, read_sample
 from benchmarks.side_by_side.questions import spread as spread_items
 from benchmarks.side_by_side.run import Benchmark
+from benchmarks.side_by_side.starts import start_in_turns
 from benchmarks.side_by_side.store import Store, read_results
 from benchmarks.side_by_side.summary import losses, ratios, rows_of, summarize
 from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
@@ -36,12 +37,15 @@ EXAMPLES = (
 TOKENS = (8, 10)
 # Two questions, in the two orders of a pass; "London" alone shares one of two words: F1 2/3, no exact match.
 ANSWERS = {
-    "0 first 0": {
+    "0 0 first 0": {
         "edge-qa-int8": {"ms": [20.0, 40.0], "texts": ["Ada", "London"]},
         "optimum-int8": {"ms": [60.0, 60.0], "texts": ["Ada", "Old London"]},
     },
-    "0 steady 0": {"edge-qa-int8": {"ms": [10.0], "texts": ["Ada"]}, "optimum-int8": {"ms": [20.0], "texts": ["Ada"]}},
-    "0 steady 1": {
+    "0 0 steady 0": {
+        "edge-qa-int8": {"ms": [10.0], "texts": ["Ada"]},
+        "optimum-int8": {"ms": [20.0], "texts": ["Ada"]},
+    },
+    "0 0 steady 1": {
         "edge-qa-int8": {"ms": [30.0], "texts": ["London"]},
         "optimum-int8": {"ms": [40.0], "texts": ["Old London"]},
     },
@@ -268,8 +272,8 @@ def test_an_interrupted_block_leaves_the_earlier_ones(tmp_path):
     [
         ("{", "not JSON"),
         ("[]", "got list"),
-        ('{"format": 9, "blocks": {}}', "format 9, wanted 1"),
-        ('{"format": 1, "blocks": []}', "measure again"),
+        ('{"format": 9, "blocks": {}}', "format 9, wanted 2"),
+        ('{"format": 2, "blocks": []}', "measure again"),
     ],
 )
 def test_a_damaged_results_file_is_refused_in_one_line(tmp_path, text, message):
@@ -292,6 +296,23 @@ def test_rows_by_hand(results):
     assert (ours.start_s, ours.import_s, ours.start_mb, ours.peak_mb, ours.install_mb) == (0.6, 0.2, 150, 200, 300)
     assert rival.install_mb == 1500
     assert (failed.times, failed.failed) == (None, "transformers cannot be installed: No matching distribution")
+
+
+def test_sittings_are_taken_together(results):
+    """The second one is twice as slow for ours: of 10, 30, 20 and 60 ms the median is 25, the mean 30."""
+    again = {"edge-qa-int8": {"ms": [20.0, 60.0], "texts": ["Ada", "London"]}}
+    results["settings"]["sittings"] = 2
+    answers = ANSWERS | {"0 1 steady 0": again, "0 1 first 0": again}
+    ours, rival, _ = rows_of(results | {"rows": summarize(results, answers, EXAMPLES, TOKENS)})
+    assert (ours.times.p50, ours.times.mean, ours.exact) == (25, 30, 50)
+    assert rival.failed == "not measured"
+
+
+def test_quick_starts_are_counted_three_times_as_often(monkeypatch):
+    monkeypatch.setattr("benchmarks.side_by_side.starts.cold_start", lambda make: (make(), 1))
+    found = start_in_turns({"quick": lambda: 0.5, "slow": lambda: 5.0}, 2, {})
+    assert found["quick"] == {"seconds": [0.5] * 6, "peak_bytes": [1] * 6}
+    assert found["slow"]["seconds"] == [5.0] * 2
 
 
 def test_where_we_lose_is_said(results):
