@@ -222,7 +222,12 @@ def _pip(python: Path, *options: str) -> None:
 def _run(python: Path, *arguments: str) -> str:
     """Run an interpreter and return what it printed. Raises InstallError with the last line of its complaints."""
     done = subprocess.run(
-        [str(python), *arguments], env=environment(os.cpu_count() or 1), capture_output=True, text=True, check=False
+        # -P: nothing of the folder that this is called from, which may be this checkout.
+        [str(python), "-P", *arguments],
+        env=environment(os.cpu_count() or 1),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise InstallError(why_it_ended(done.returncode, done.stderr))

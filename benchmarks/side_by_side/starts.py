@@ -66,7 +66,7 @@ def imports_in_turns(codes: Mapping[str, tuple[Path, str]], runs: int, threads: 
     for number in range(-1, runs):
         for name, (python, code) in codes.items():
             done = subprocess.run(
-                [str(python), "-c", _TIMED_IMPORT.format(code=code)],
+                [str(python), "-P", "-c", _TIMED_IMPORT.format(code=code)],
                 env=environment(threads),
                 capture_output=True,
                 text=True,
