@@ -64,7 +64,8 @@ class TextTokenizer:
     @property
     def vocabulary(self) -> int:
         """One more than the largest id that can come out."""
-        return max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        largest: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        return largest + 1
 
     def encode(self, text: str, what: str, *, align: bool = False) -> Tokens:
         """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode.
