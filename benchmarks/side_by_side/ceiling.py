@@ -22,8 +22,12 @@ from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
 from edge_qa.manifest import INPUT_ROLES
 
-# (rows, inputs, outputs): the larger product of BERT-base at 384 tokens, and two larger ones.
-SHAPES = ((384, 768, 3072), (1024, 1024, 4096), (512, 4096, 1024))
+# (rows, inputs, outputs): the products of MiniLM at 176 tokens and of BERT-base at 384, and two larger ones.
+SHAPES = (
+    *((176, 384, 384), (176, 384, 1536), (176, 1536, 384)),
+    *((384, 768, 768), (384, 768, 3072), (384, 3072, 768)),
+    *((1024, 1024, 4096), (512, 4096, 1024)),
+)
 _ROUNDS, _WARM_UP = 25, 5
 # Kinds of nodes that are matrix products with weights; the fused attention holds products of activations.
 _PRODUCTS = ("FullyConnected", "MatMul")

@@ -28,6 +28,7 @@ from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
 from benchmarks.side_by_side.workers import RIVALS, Worker, WorkerError
 from edge_qa.dataset import Example, read_dataset
 from edge_qa.errors import InputError
+from edge_qa.machine import CPUTime
 
 RESULTS = Path(__file__).with_name("results.json")
 EXAMPLES = (
@@ -215,6 +216,80 @@ def test_a_chunk_is_whole_turns(turn, chunk):
 def test_bulk_counts_questions_a_second_and_not_the_first_round():
     workers = {"x": FakeWorker("x", [])}
     assert bulk_in_turns(workers, [("a", "b")] * 6, rounds=2, failed={}) == {"x": [12.0, 12.0]}
+
+
+# A run over fake contenders
+
+RIVAL = "optimum-int8"
+
+
+class LoadedWorker(FakeWorker):
+    """One that also loads and tells its memory."""
+
+    is_open = True
+
+    def wait_until_loaded(self):
+        return {"detail": f"{self.name} as made"}
+
+    def peak_bytes(self):
+        return 5
+
+
+def benchmark_of(folder: Path, able: list[str], log: list, *, sittings: int = 1) -> Benchmark:
+    """A benchmark of two contenders over four questions; able: who could be prepared."""
+    pairs = [(str(number), "") for number in range(4)]
+    sample = SimpleNamespace(pairs=pairs, examples=pairs)
+    plan = SimpleNamespace(threads=1, only=(REFERENCE, RIVAL), sample=sample, turn=2, bulk=2, sittings=sittings)
+    made = Benchmark(plan, Store(folder, {}), lambda text: None)
+    made.jobs = {name: {} for name in able}
+    made._worker = lambda contender: LoadedWorker(contender.name, log)
+    return made
+
+
+def test_every_sitting_asks_everything_twice_by_new_processes(tmp_path):
+    log: list = []
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], log, sittings=2)
+    made._questions()
+    assert log.count((RIVAL, "3")) == 4
+    assert set(made.store.answers) == {f"0 {sitting} {kind} 0" for sitting in "01" for kind in ("first", "steady")}
+    assert {f"{what} 0 {sitting}" for what in ("bulk", "memory") for sitting in "01"} < set(
+        made.store.results["blocks"]
+    )
+    assert made.store.results["details"][RIVAL] == f"{RIVAL} as made"
+
+
+def test_who_could_not_be_prepared_is_asked_by_the_next_call_beside_the_reference(tmp_path):
+    benchmark_of(tmp_path, [REFERENCE], [])._questions()
+    log: list = []
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], log)
+    made._questions()
+    assert made.store.results["blocks"]["groups"] == [[REFERENCE], [REFERENCE, RIVAL]]
+    assert log.count((RIVAL, "0")) == log.count((REFERENCE, "0")) == 2
+    again: list = []
+    benchmark_of(tmp_path, [REFERENCE, RIVAL], again)._questions()
+    assert again == []
+
+
+def test_new_processes_see_all_questions_before_the_steady_pass_goes_on(tmp_path):
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], [])
+    made._questions()
+    del made.store.answers["0 0 steady 0"]
+    made.store.set_answers("0 0 first 0", made.store.answers["0 0 first 0"])
+    log: list = []
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], log)
+    made._questions()
+    assert log.count((RIVAL, "0")) == 2  # a warm-up, and the pass that was missing
+    assert "bulk 0 0" in made.store.results["blocks"]
+
+
+@pytest.mark.parametrize(("others", "told"), [(0.05, {}), (1.5, {"it": 1.5})])
+def test_what_other_programs_disturb_is_marked(tmp_path, monkeypatch, others, told):
+    made = benchmark_of(tmp_path, [], [])
+    made.machine = SimpleNamespace(cores=2, threads=2, load_average=0.0)
+    monkeypatch.setattr(CPUTime, "others_since", lambda self, begin: others if self.clock >= begin.clock else None)
+    with made._watched("it"):
+        pass
+    assert made.store.results["disturbed"] == told
 
 
 # The store
