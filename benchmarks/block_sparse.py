@@ -22,7 +22,7 @@ from benchmarks.timing import describe_machine, median_ms
 from calibration.quantize import quantize
 from converters.convert import convert
 from converters.ir.counting import count
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
 from edge_qa.manifest import INPUT_ROLES
@@ -122,7 +122,7 @@ def inputs_of(tokens: int) -> dict[str, np.ndarray]:
 def multiply_adds(bundle: Path, tokens: int) -> int:
     """Of all matrix products, counted on the bundle's graph."""
     loaded = Bundle.load(bundle)
-    return count(ov.Core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin)), tokens).multiply_adds
+    return count(this_core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin)), tokens).multiply_adds
 
 
 def main() -> None:

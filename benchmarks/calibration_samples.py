@@ -23,7 +23,7 @@ from calibration.quantize import quantize
 from calibration.samples import draw_samples
 from converters.ir.writer import write_ir
 from edge_qa import QuestionAnswerer
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle, new_bundle
 from edge_qa.dataset import read_dataset
 from edge_qa.evaluation import evaluate
@@ -88,7 +88,7 @@ def _nncf_alone(path: Path, destination: Path, count: int, options: argparse.Nam
     source = Bundle.load(path)
     examples = read_dataset(options.calibration).examples
     samples = draw_samples(QuestionAnswerer(source), examples, count)
-    model = ov.Core().read_model(source.model_xml, ov.Tensor(source.model_bin))
+    model = this_core().read_model(source.model_xml, ov.Tensor(source.model_bin))
     quantized = nncf.quantize(
         model,
         nncf.Dataset(samples, by_name),

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.timing import describe_machine, median_ms
 from benchmarks.token_dropping import inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
 from edge_qa.manifest import MODEL_BIN, MODEL_XML
@@ -150,7 +150,7 @@ def _replace(node: "ov.Node", port: int, array: np.ndarray) -> None:
 def request(bundle: Bundle, change: Change, precision: str, **options: object) -> "ov.InferRequest":
     """The bundle's model with a change, compiled as the runtime does but for the precision."""
     weights = ov.Tensor(bundle.contents[MODEL_BIN])
-    core = ov.Core()
+    core = this_core()
     model = core.read_model(bundle.contents[MODEL_XML].tobytes(), weights)
     change(model)
     model.validate_nodes_and_infer_types()

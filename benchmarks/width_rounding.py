@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.timing import describe_machine, median_ms
 from converters.encoder import Attention, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
 from converters.graph import build_graph
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.cpu import this_cpu
 
 HIDDEN, BLOCKS, VOCABULARY = 768, 4, 100
@@ -63,7 +63,7 @@ def compiled(model: "ov.Model", tokens: int) -> Callable[[], object]:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": this_cpu().threads,
     }
-    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = this_core().compile_model(model, "CPU", settings).create_infer_request()
     sample = inputs(tokens)
     return lambda: request.infer(sample)
 

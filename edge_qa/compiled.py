@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_qa import __version__
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.atomic import write_file
 from edge_qa.bundle import Bundle
 from edge_qa.cgroup import read_lines
@@ -46,7 +46,7 @@ def compiled_model(
     put there, such as on a full disk, a warning is logged.
     Raises ResourceError if the folder cannot be read, and RuntimeError, which is OpenVINO's.
     """
-    core = ov.Core()
+    core = this_core()
     if cache is None:
         return _compile(core, bundle, options, xml)
     if not os.fspath(cache):

@@ -151,9 +151,9 @@ def _look_at_memory(memory: Memory) -> Iterator[Finding]:
 
 
 def _look_at_openvino() -> OpenVINO:
-    from edge_qa._openvino import ov
+    from edge_qa._openvino import ov, this_core
 
-    core = ov.Core()
+    core = this_core()
     return OpenVINO(
         version=ov.get_version(),
         plugin=core.get_versions("CPU")["CPU"].build_number,

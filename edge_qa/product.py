@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.cpu import this_cpu
 
 # The larger product of a BERT-base layer at 384 tokens: (rows, inputs, outputs).
@@ -64,7 +64,7 @@ def measure_products(threads: int | None = None) -> Products:
 
 def bf16_runs() -> bool:
     """Return whether OpenVINO can run a bf16 product; what it says of the CPU leaves out a cap on instruction sets."""
-    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in this_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return False
     try:
         _compiled(_f32(16, np.ones((16, 16))), 1, precision="bf16").infer([np.ones((16, 16), np.float32)])
@@ -86,7 +86,7 @@ def _compiled(model: "ov.Model", threads: int, *, precision: str = "f32") -> "ov
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
     }
-    return ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return this_core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _f32(rows: int, weights: NDArray[np.generic]) -> "ov.Model":

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.side_by_side.figures import quantile
 from converters.ir.counting import count
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.manifest import INPUT_ROLES
 
@@ -65,7 +65,7 @@ def _product_seconds(rows: int, inputs: int, outputs: int, threads: int) -> floa
 def time_split(bundle: Path, tokens: int, peak_gmacs: float, threads: int) -> dict[str, Any]:
     """Return one bundle's time at a length: in all, by kind of node, and the share of the peak that it reaches."""
     loaded = Bundle.load(bundle)
-    model = ov.Core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin))
+    model = this_core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin))
     macs = count(model, tokens).multiply_adds
     names = {role: record.name for role, record in loaded.manifest.io.inputs.items()}
     inputs = {names[role]: array for role, array in _inputs(tokens, loaded.manifest.model.vocabulary).items()}
@@ -128,7 +128,7 @@ def _request(model: "ov.Model", threads: int, *, profile: bool = False) -> "ov.I
         "ENABLE_CPU_PINNING": False,
         "PERF_COUNT": profile,
     }
-    return ov.Core().compile_model(model, "CPU", options).create_infer_request()
+    return this_core().compile_model(model, "CPU", options).create_infer_request()
 
 
 def _inputs(tokens: int, vocabulary: int) -> dict[str, np.ndarray]:

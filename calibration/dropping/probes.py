@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.graph import MASKED_SCORE
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.engine import LENGTH_STEP
 from edge_qa.errors import BundleError
@@ -80,7 +80,7 @@ class _Teacher:
     """The model with the inputs of its layers, and the attention that the answer's tokens pay, as outputs."""
 
     def __init__(self, bundle: Bundle) -> None:
-        model = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+        model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
         nodes = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
         self.names = {role: record.name for role, record in bundle.manifest.io.inputs.items()}
         count = bundle.manifest.model.layers or 0
@@ -101,7 +101,7 @@ class _Teacher:
             outputs += [layer_input(nodes, layer), mean.output(0)]
         results = [_ops.result(output) for output in outputs]
         wider = ov.Model(results, model.get_parameters(), "teacher")
-        compiled = ov.Core().compile_model(wider, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = this_core().compile_model(wider, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         self.request = compiled.create_infer_request()
 
     def lesson(self, inputs: Inputs) -> dict[int, tuple[Float, Float]]:

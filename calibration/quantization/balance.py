@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.samples import Inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 
 _ops = ov.opset15
 Ranges = NDArray[np.float32]
@@ -87,7 +87,7 @@ def _ranges(model: "ov.Model", layers: Sequence[_Attention], samples: Sequence[I
             axes = ov.op.Constant(np.array([0, 1], np.int64))
             results.append(_ops.result(_ops.reduce_max(_ops.abs(layer.parts[part]), axes, False)))
     probe = ov.Model(results, model.get_parameters(), "ranges")
-    compiled = ov.Core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     largest: list[Ranges] = []
     for sample in samples:
         found = compiled(dict(sample), share_inputs=False)

@@ -13,7 +13,7 @@ from calibration.quantization.product_errors import ProductError, product_errors
 from calibration.quantization.recipes import Recipe
 from calibration.samples import Inputs, draw_samples
 from converters.ir.writer import write_ir
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle import Bundle
 from edge_qa.dataset import Dataset
@@ -79,7 +79,7 @@ class Workshop:
         """What each quantized product of a candidate does to the logits, the worst first."""
         # Balanced as the candidate was, on the same samples.
         original = prepare(self._model(), self._samples(candidate.recipe), candidate.recipe, names=self._names)
-        quantized = ov.Core().read_model(candidate.folder / MODEL_XML)
+        quantized = this_core().read_model(candidate.folder / MODEL_XML)
         return product_errors(original, quantized, [by_name(probe, self._names) for probe in self.probes()])
 
     def attention_products(self) -> list[str]:
@@ -87,7 +87,7 @@ class Workshop:
         return attention_products(self._model())
 
     def _model(self) -> "ov.Model":
-        return ov.Core().read_model(self.source.model_xml, ov.Tensor(self.source.model_bin))
+        return this_core().read_model(self.source.model_xml, ov.Tensor(self.source.model_bin))
 
     def _samples(self, recipe: Recipe) -> list[Inputs]:
         count, held = self.samples * recipe.sample_factor, frozenset(self.held)

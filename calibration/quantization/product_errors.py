@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.samples import Inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 
 _TRANSPARENT = ("Reshape", "Transpose", "Unsqueeze", "Squeeze")
 
@@ -145,7 +145,7 @@ def _set(switches: Sequence[_Switch], side: str) -> None:
 
 
 def _logits(model: "ov.Model", samples: Sequence[Inputs]) -> list[NDArray[np.float32]]:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = []
     for sample in samples:
         results = compiled(dict(sample), share_inputs=False, share_outputs=False)

@@ -18,7 +18,7 @@ from converters.compaction import keep_heads, keep_neurons
 from converters.encoder import Attention, Encoder, FeedForward, Layer, Linear, map_arrays
 from converters.graph import build_graph
 from converters.matrices import layer_matrices
-from edge_qa._openvino import ov
+from edge_qa._openvino import this_core
 from edge_qa.cpu import this_cpu
 
 Run = Callable[[], object]
@@ -123,7 +123,7 @@ def compiled_run(encoder: Encoder, tokens: int, precision: Precision = "f32") ->
         from calibration.quantization.int8_model import quantize_model
 
         model = quantize_model(model, [sample])
-    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = this_core().compile_model(model, "CPU", settings).create_infer_request()
     return lambda: request.infer(sample)
 
 

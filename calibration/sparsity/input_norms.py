@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from calibration.samples import Inputs
 from converters.ir.constants import product_weights
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
 
@@ -24,7 +24,7 @@ def input_norms(
     Keys are the names of converters/matrices.py, values (in,). q, k and v, which read the same, are
     summed once.
     """
-    model = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     sources: dict[str, str] = {}  # product -> what it reads
     sums: dict[str, ov.Node] = {}
     for node, index, _ in product_weights(model):
@@ -36,7 +36,7 @@ def input_norms(
             sums[source] = _ops.reduce_sum(_ops.multiply(read, read), axes, keep_dims=False)
     observed = ov.Model([_ops.result(total) for total in sums.values()], model.get_parameters(), "input_norms")
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": this_cpu().threads}
-    request = ov.Core().compile_model(observed, "CPU", settings).create_infer_request()
+    request = this_core().compile_model(observed, "CPU", settings).create_infer_request()
     names = {role: record.name for role, record in bundle.manifest.io.inputs.items()}
     squares = [0.0] * len(sums)
     for done, sample in enumerate(inputs, 1):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from converters.dropping.token_dropping import Keep, drop_tokens
 from converters.ir.writer import write_ir
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError
 from edge_qa.manifest import MODEL_BIN, MODEL_XML, Budget
@@ -35,7 +35,7 @@ def dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) -> "ov.M
             f"{bundle.path}: was imported, and its layers are not known; only what edge-qa convert made can drop tokens"
         )
     keep.check(heads)
-    model = ov.Core().read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))
+    model = this_core().read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))
     drop_tokens(model, keep)
     return model
 
@@ -73,7 +73,7 @@ def read_keep(bundle: Bundle, budget: Budget) -> Keep:
     """Return the configuration of a budget in a bundle, its probes read from its IR."""
     if budget.rule == "attention":
         return Keep(budget.keep, budget.step)
-    model = ov.Core().read_model(bundle.read(budget.model).tobytes(), ov.Tensor(bundle.model_bin))
+    model = this_core().read_model(bundle.read(budget.model).tobytes(), ov.Tensor(bundle.model_bin))
     probes: dict[int, NDArray[np.float32]] = {}
     for node in model.get_ordered_ops():
         match = re.fullmatch(r"encoder\.layer\.(\d+)\.drop\.probe\.weight", node.get_friendly_name())

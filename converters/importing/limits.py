@@ -5,7 +5,7 @@ import numpy as np
 from converters.importing.roles import Roles
 from converters.importing.tables import Table
 from converters.ir.constants import weight_behind
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 
 _ops = ov.opset15
 
@@ -51,7 +51,7 @@ def _offset(model: "ov.Model", roles: Roles, table: Table) -> int:
         "token_type_ids": np.zeros(shape),
         "position_ids": np.broadcast_to(np.arange(shape[1]), shape),
     }
-    request = ov.Core().compile_model(probe, "CPU").create_infer_request()
+    request = this_core().compile_model(probe, "CPU").create_infer_request()
     types = [port.get_element_type().to_dtype() for port in model.inputs]
     bound = {found.index: values[role].astype(types[found.index]) for role, found in roles.inputs.items()}
     rows = next(iter(request.infer(bound, share_inputs=False).values()))

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.errors import CheckpointError
 
 # The versions of the IR that OpenVINO reads.
@@ -43,7 +43,7 @@ def read_source(path: Path) -> Source:
         if kind == ".onnx":
             return Source(path, "ONNX", _read_onnx(path), sha256)
         version = _check_ir(path)
-        return Source(path, f"IR v{version}", ov.Core().read_model(path), sha256)
+        return Source(path, f"IR v{version}", this_core().read_model(path), sha256)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except RuntimeError as error:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from converters.importing.roles import FoundOutput, Roles
 from converters.importing.source import one_line
 from converters.verify import relative_difference
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.cpu import this_cpu
 from edge_qa.errors import CheckpointError, VerificationError
 from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
@@ -46,7 +46,7 @@ class Runner:
             "INFERENCE_NUM_THREADS": this_cpu().threads,
             "CPU_DENORMALS_OPTIMIZATION": False,
         }
-        compiled = ov.Core().compile_model(model, "CPU", settings)
+        compiled = this_core().compile_model(model, "CPU", settings)
         self._request = compiled.create_infer_request()
         self._inputs = dict(inputs)
         self._types = [port.get_element_type().to_dtype() for port in model.inputs]

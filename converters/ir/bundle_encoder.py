@@ -24,7 +24,7 @@ from converters.encoder import (
     Linear,
     Norm,
 )
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError
 
@@ -38,7 +38,7 @@ def read_back(bundle: Bundle) -> Encoder:
     if bundle.manifest.precision == "int8":
         raise BundleError(f"{bundle.path}: is quantized; give the FP16 bundle that it was made from")
     try:
-        model = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+        model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
         raise BundleError(f"{bundle.path}: OpenVINO cannot read its model; make the bundle again") from None
     return _Reader(model, bundle).encoder()

@@ -10,7 +10,7 @@ import numpy as np
 
 from converters.ir.constants import product_weights
 from converters.recognising.patterns import Mask, ZeroPattern, is_nonzero, pattern_of
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError
 
@@ -49,7 +49,7 @@ def nonzero_masks(bundle: Bundle) -> Iterator[tuple[str, Mask]]:
     Names are those of the graph without ".matmul", such as "encoder.layer.0.attention.query".
     """
     try:
-        model = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+        model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
         raise BundleError(f"{bundle.path}: OpenVINO cannot read its model; make the bundle again") from None
     for node, index, weight in product_weights(model):

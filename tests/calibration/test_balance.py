@@ -15,7 +15,7 @@ from converters.encoder import Encoder
 from converters.graph import build_graph
 from converters.ir.bundle_encoder import read_back
 from converters.verify import seeded_inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 
@@ -36,7 +36,7 @@ def inputs(encoder: Encoder, count: int = 8) -> list[dict[str, np.ndarray]]:
 
 
 def logits(model: "ov.Model", samples: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     runs = [compiled(sample, share_outputs=False) for sample in samples]
     return [np.concatenate([run[0].ravel(), run[1].ravel()]) for run in runs]
 
@@ -45,7 +45,7 @@ def ranges(model: "ov.Model", samples: list[dict[str, np.ndarray]], part: str) -
     """The largest magnitude of each channel of one node."""
     node = next(node for node in model.get_ops() if node.get_friendly_name() == part)
     probe = ov.Model([ov.opset15.result(node)], model.get_parameters())
-    compiled = ov.Core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.max([np.abs(compiled(sample)[0]).max(axis=(0, 1)) for sample in samples], axis=0)
 
 

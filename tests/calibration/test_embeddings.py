@@ -5,7 +5,7 @@ import pytest
 
 from calibration.quantization.embeddings import quantize_tables, table_lookups
 from calibration.quantize import quantize
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 
 ops = ov.opset15
@@ -50,7 +50,7 @@ def test_other_gathers_stay_as_they_are(table, axis):
 
 def test_a_quantized_bundle_looks_rows_up_before_it_widens_them(int8_bundle):
     bundle = Bundle.load(int8_bundle)
-    network = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    network = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     tables = {
         node.input_value(0).get_node().get_friendly_name(): list(node.input_value(0).get_node().get_output_shape(0))
         for node in network.get_ops()
@@ -66,6 +66,6 @@ def test_a_quantized_bundle_looks_rows_up_before_it_widens_them(int8_bundle):
 def test_the_safe_target_costs_the_tables_nothing(fp16_bundle, questions, tmp_path):
     made = quantize(fp16_bundle, tmp_path / "any", calibration=questions, samples=1, target="any").path
     bundle = Bundle.load(made)
-    network = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    network = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     (words,) = (n.get_data() for n in network.get_ops() if n.get_friendly_name() == "embeddings.word.weight")
     assert np.abs(words.astype(int)).max() == 127

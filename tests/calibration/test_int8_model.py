@@ -8,7 +8,7 @@ from calibration.quantization.product_errors import float_switches, product_erro
 from calibration.quantization.recipes import DEFAULT, Recipe
 from converters.graph import build_graph
 from converters.ir.bundle_encoder import read_back
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from tests.calibration.test_balance import inputs, logits
 from tests.tiny import tiny_bundle
@@ -106,7 +106,7 @@ def test_every_switch_on_float_is_the_float_model_again(model, samples, recipe):
 def hidden(model: "ov.Model", samples) -> list[np.ndarray]:
     """What the head reads: SmoothQuant rounds the head's own weights again, although it is not quantized."""
     probe = ov.Model([ov.opset15.result(nodes(model)["encoder.layer.1.ffn.0.norm"])], model.get_parameters())
-    compiled = ov.Core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(probe, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return [np.array(compiled(sample)[0]) for sample in samples]
 
 

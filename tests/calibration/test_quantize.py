@@ -10,7 +10,7 @@ from calibration.samples import draw_samples
 from converters.convert import convert
 from converters.ir.int8_pairs import largest_pair
 from edge_qa import QuestionAnswerer
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError
@@ -23,7 +23,7 @@ def answerer(fp16_bundle) -> QuestionAnswerer:
 
 def constants(bundle: Path) -> dict[str, np.ndarray]:
     loaded = Bundle.load(bundle)
-    model = ov.Core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin))
+    model = this_core().read_model(loaded.model_xml, ov.Tensor(loaded.model_bin))
     return {node.get_friendly_name(): node.get_data() for node in model.get_ops() if node.get_type_name() == "Constant"}
 
 

@@ -17,7 +17,7 @@ from converters.families import read_encoder
 from converters.graph import build_graph
 from converters.reference import reference_logits
 from edge_qa import QuestionAnswerer
-from edge_qa._openvino import ov
+from edge_qa._openvino import this_core
 from edge_qa.errors import CheckpointError
 from edge_qa.manifest import OUTPUT_ROLES
 
@@ -128,7 +128,7 @@ def test_padding_does_not_change_a_token_whatever_its_embedding(source):
     loud = source.tensors[name].copy()
     loud[0] = 5
     encoder = read_encoder(replace(source, tensors=source.tensors | {name: loud}))
-    compiled = ov.Core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(inputs):
         results = compiled(inputs, share_inputs=False)

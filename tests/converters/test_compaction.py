@@ -29,7 +29,7 @@ from converters.encoder import (
 from converters.families import read_encoder
 from converters.graph import build_graph
 from converters.reference import reference_logits
-from edge_qa._openvino import ov
+from edge_qa._openvino import this_core
 from edge_qa.errors import VerificationError
 from tests.checkpoints import bert_tensors, write_checkpoint
 
@@ -195,7 +195,7 @@ def test_the_graph_of_a_compacted_encoder_computes_the_same(activation, epsilon)
     small = compact(encoder)
     assert [layer.attention.heads for layer in small.layers] == [2, 0, 1]
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(build_graph(small), "CPU", settings)
+    compiled = this_core().compile_model(build_graph(small), "CPU", settings)
     inputs = inputs_of()
     results = compiled(inputs)
     real = inputs["attention_mask"] == 1

@@ -9,7 +9,7 @@ from foreign_models import FFN, HIDDEN, LAYERS, WORDS, make_encoder, ops, quanti
 from converters.encoder import Attention, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
 from converters.graph import build_graph
 from converters.ir.counting import count
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 
 T = 384
 # Of the encoder of foreign_models: 4 matrices of attention, 2 of the feed-forward block, and the head.
@@ -84,7 +84,7 @@ def test_what_only_serves_quantization_is_no_parameter(integers: bool, activatio
 
 
 def test_an_int8_bundle_has_the_parameters_of_the_one_it_was_made_of(fp16_bundle: Path, int8_bundle: Path) -> None:
-    core = ov.Core()
+    core = this_core()
     costs = [count(core.read_model(path / "model.xml")) for path in (fp16_bundle, int8_bundle)]
     assert costs[0].parameters == costs[1].parameters
     assert costs[0].multiply_adds == costs[1].multiply_adds

@@ -19,7 +19,7 @@ from converters.families import read_encoder
 from converters.graph import build_graph
 from converters.reference import reference_logits
 from edge_qa import QuestionAnswerer
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.errors import CheckpointError
 from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
 
@@ -76,7 +76,7 @@ def worst_difference(folder: Path, compute) -> float:
 
 
 def run_graph(encoder: Encoder):
-    compiled = ov.Core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def compute(inputs):
         results = compiled(inputs, share_inputs=False)

@@ -9,7 +9,7 @@ from converters.checkpoint import Checkpoint
 from converters.families import read_encoder
 from converters.graph import build_graph
 from converters.reference import reference_logits
-from edge_qa._openvino import ov
+from edge_qa._openvino import this_core
 from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
 
 torch = pytest.importorskip("torch")
@@ -102,7 +102,7 @@ def test_a_real_sized_model_computes_what_transformers_computes(make):
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     encoder = read_encoder(Checkpoint(Path(make.__name__), model.config.to_dict(), tensors, "", None, ""))
     inputs["position_ids"] = np.broadcast_to(np.arange(29), real.shape)
-    compiled = ov.Core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(build_graph(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(inputs, share_inputs=False)
     found = {"IR": [results[role] for role in OUTPUT_ROLES], "reference": reference_logits(encoder, inputs)}
     for what, logits in found.items():

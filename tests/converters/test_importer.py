@@ -27,7 +27,7 @@ from converters.importer import Import, import_model
 from converters.importing.survey import survey
 from converters.ir.writer import write_ir
 from converters.reference import reference_logits
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle import Bundle
 from edge_qa.cpu import this_cpu
@@ -52,7 +52,7 @@ def random_inputs(batch: int, tokens: int, shortest: int, seed: int = 1) -> dict
 
 def run_directly(path: Path, inputs: dict[str, np.ndarray], shape: tuple[int, int] | None = None) -> list[np.ndarray]:
     """What OpenVINO alone gives for a model file; with `shape` it reshapes the file's model first."""
-    core = ov.Core()
+    core = this_core()
     model = core.read_model(path)
     if shape is not None:
         model.reshape({port: list(shape) for port in model.inputs})
@@ -361,7 +361,7 @@ def test_weights_that_meet_no_rounded_activation_suit_every_cpu(tmp_path: Path) 
 
 
 def test_what_nncf_quantized_for_any_cpu_is_told_from_its_integers(int8_bundle: Path) -> None:
-    found = survey(ov.Core().read_model(int8_bundle / "model.xml"))
+    found = survey(this_core().read_model(int8_bundle / "model.xml"))
     assert (found.precision, found.target) == ("int8", "any")
 
 
@@ -413,7 +413,7 @@ def test_case_is_folded_unless_the_model_tells_it_apart(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_good_answers_as_well_from_its_static_int32_export(tmp_path: Path, fp16_bundle: Path) -> None:
-    core = ov.Core()
+    core = this_core()
     model = core.read_model(fp16_bundle / "model.xml")
     for parameter in model.get_parameters():
         parameter.set_element_type(ov.Type.i32)

@@ -12,7 +12,7 @@ from converters.graph import build_graph
 from converters.ir.bundle_encoder import read_back
 from converters.reference import apply_layer, apply_linear, embed, reference_logits
 from converters.verify import TOLERANCE, relative_difference, seeded_inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.manifest import OUTPUT_ROLES
@@ -39,7 +39,7 @@ def probes(model: Encoder) -> dict[int, np.ndarray]:
 
 
 def logits(model: "ov.Model", inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(inputs)
     return [results[role] for role in OUTPUT_ROLES]
 
@@ -70,7 +70,7 @@ def test_the_real_checkpoint_agrees_with_the_statement(fp16_bundle, shares, rule
     bundle = Bundle.load(fp16_bundle)
     model = read_back(bundle)
     keep = Keep(shares, probes=probes(model) if rule == "probe" else {})
-    graph = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    graph = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     drop_tokens(graph, keep)
     for inputs in seeded_inputs(model, ((1, 100, 100), (3, 61, 20), (1, 5, 5))):
         wanted = dropping_logits(model, inputs, keep)

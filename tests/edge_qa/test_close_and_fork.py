@@ -75,6 +75,24 @@ print(os.waitstatus_to_exitcode(status))
     assert done.stdout.strip() == "0", done.stderr
 
 
+def test_a_signal_is_handled_after_closing_in_any_order(path):
+    # With a core for each, OpenVINO leaves the thread with a signal stack that is no longer there.
+    code = f"""
+import os, signal
+from edge_qa import QuestionAnswerer
+first, second = (QuestionAnswerer.load({str(path)!r}) for _ in range(2))
+for qa in (first, second):
+    qa.answer({QUESTION!r}, {TEXT!r})
+first.close()
+second.close()
+del first, second, qa
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 def test_a_relative_path_is_kept_when_the_folder_changes(path, tmp_path, monkeypatch):
     monkeypatch.chdir(path.parent)
     qa = QuestionAnswerer.load(path.name)

@@ -18,7 +18,7 @@ from converters.ir.bundle_encoder import read_back
 from converters.matrices import layer_matrices
 from converters.recognising.patterns import Mask
 from converters.verify import TOLERANCE, relative_difference, seeded_inputs
-from edge_qa._openvino import ov
+from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.manifest import OUTPUT_ROLES
 
@@ -174,9 +174,9 @@ def test_a_lengthdrop_checkpoint_needs_nothing_new_to_drop_tokens(folder):
     bundle = Bundle.load(convert(folder / "dropped", folder / "dropped-bundle").path)
     stored = read_back(bundle)
     keep = Keep(tuple(np.linspace(1, 0.3, len(stored.layers)).tolist()), step=4)
-    graph = ov.Core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+    graph = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     drop_tokens(graph, keep)
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = this_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for inputs in seeded_inputs(stored, ((1, 24, 24), (2, 20, 9))):
         results = compiled(inputs)
         wanted = dropping_logits(stored, inputs, keep)
