@@ -14,7 +14,7 @@ from calibration.training.options import Options
 from calibration.training.recipes.recipe import Forward, Recipe, Step
 from calibration.training.settings import release_memory
 from calibration.training.state import State, load_state, save_state
-from calibration.training.stopping import stop_requests
+from calibration.training.stopping import StopRequests, stop_requests
 from calibration.training.teacher import TeacherLogits
 from converters.encoder import Encoder
 from edge_qa.errors import CalibrationError
@@ -57,7 +57,8 @@ def train_model(lesson: Lesson, *, resume: bool = False) -> tuple[Encoder, list[
     """Run the loop to its end and return the model and the curve.
 
     resume: go on from the state, if there is one; the result is that of a run that was never stopped.
-    At SIGINT or SIGTERM the step is finished and the state saved before KeyboardInterrupt is raised.
+    At SIGINT or SIGTERM the step is finished and the state saved before KeyboardInterrupt is raised; an
+    evaluation is left at once, and done anew when the run goes on.
     Raises CalibrationError if the loss is no number any more, InputError if the state is of another run.
     """
     return _Loop(lesson, resume).run()
@@ -85,20 +86,27 @@ class _Loop:
 
     def run(self) -> tuple[Encoder, list[Point]]:
         total, saved = self.lesson.total, time.monotonic()
-        meter = Meter(self.done, self.lesson.device)
-        with stop_requests() as stopping:
+        with stop_requests() as requests:
+            if self._scores_now() and self.curve and self.curve[-1].step == self.done and self.curve[-1].f1 is None:
+                self._score(requests)
+            meter = Meter(self.done, self.lesson.device)
             while self.done < total:
                 batch = self.lesson.batches[self.done]
                 meter.add(self._step(batch), batch.tokens)
-                told = self.done % _REPORT_STEPS == 0 or self.done == total or self._scores_now()
+                scores = self._scores_now()
+                told = scores or self.done % _REPORT_STEPS == 0 or self.done == total
                 if told:
                     self._tell(meter)
                 # After a report, which has looked at the loss: a state with no numbers in it helps nobody.
-                if stopping() or (told and time.monotonic() - saved > _SAVE_SECONDS):
+                if requests.asked or scores or (told and time.monotonic() - saved > _SAVE_SECONDS):
                     self._save()
                     saved = time.monotonic()
-                if stopping():
+                if requests.asked:
                     raise KeyboardInterrupt
+                if scores:
+                    self._score(requests)
+                if told:
+                    meter.begin()
         self._save()
         return self.recipe.encoder(), self.curve
 
@@ -116,14 +124,17 @@ class _Loop:
                 f"step {self.done}: the loss is {point.loss}, no number; lower the learning rate, or compute in f32"
             )
         lesson.report(Report(point, lesson.total, seconds * (lesson.total - self.done)))
-        scored = self._scores_now()
-        if scored and lesson.score is not None:
-            exact, f1 = lesson.score(self.recipe.encoder())
-            point = replace(point, exact_match=exact, f1=f1)
-        if scored or self.done == lesson.total or self.done % _CURVE_STEPS == 0:
+        if self._scores_now() or self.done == lesson.total or self.done % _CURVE_STEPS == 0:
             self.curve.append(point)
         release_memory()
-        meter.begin()
+
+    def _score(self, requests: StopRequests) -> None:
+        """Score the model and write it into the last point; the state was saved just before."""
+        if self.lesson.score is None:
+            return
+        with requests.let_through():
+            exact, f1 = self.lesson.score(self.recipe.encoder())
+        self.curve[-1] = replace(self.curve[-1], exact_match=exact, f1=f1)
 
     def _step(self, batch: Batch) -> torch.Tensor:
         """Learn from one batch and return its loss."""

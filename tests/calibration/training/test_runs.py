@@ -206,6 +206,28 @@ def test_the_model_is_scored_as_many_times_as_asked(folder, monkeypatch, steps, 
     assert [point.step for point in result.curve if point.f1 is not None] == scored
 
 
+@pytest.mark.parametrize("which", [1, 2])
+def test_an_evaluation_is_left_at_once_and_done_anew(folder, tmp_path, which):
+    options = {"steps": 4, "evaluations": 2, "evaluation": folder / "data.json", "limit": 8}
+    whole = run(folder, "finetune", name="whole", **options)
+    asked = []
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "evaluate":
+            asked.append(done)
+            if done == 3 and asked.count(3) == which:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, "finetune", name="parts", state=tmp_path, progress=stop, **options)
+    assert asked[-1] == 3
+    parts = run(folder, "finetune", name="parts", state=tmp_path, resume=True, **options)
+    curves = [[(point.step, point.exact_match, point.f1) for point in told.curve] for told in (whole, parts)]
+    assert curves[0] == curves[1]
+    files = [(folder / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
 def test_a_damaged_state(tmp_path):
     save_state(tmp_path / "state.pt", "run", {"step": 1})
     assert load_state(tmp_path / "state.pt", "run")["step"] == 1

@@ -44,7 +44,8 @@ def run(
     folder: Path, recipe: str, *, name: str = "out", source: Path | None = None, resume: bool = False, **given: Any
 ) -> "Training":
     """Train the tiny checkpoint of the folder; what `train` takes by itself goes there, the rest are options."""
-    own = {key: given.pop(key) for key in ("teacher", "state", "report", "evaluation", "limit") if key in given}
+    names = ("teacher", "state", "report", "progress", "evaluation", "limit")
+    own = {key: given.pop(key) for key in names if key in given}
     changes: dict[str, Any] = {"refresh": 3} if recipe == "sparse-1x4" else {}
     options = replace(BASE, recipe=recipe, **changes | given)
     return train(
