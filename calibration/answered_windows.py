@@ -66,9 +66,12 @@ def draw_answered(
 
 
 def answer_places(example: Example) -> list[tuple[int, int]]:
-    """Return where the gold answers stand in the context, code points, each place once and in order."""
+    """Return where the gold answers stand in the context, code points, each place once and in order.
+
+    White space at the ends of an answer is no part of it.
+    """
     places = set()
-    for answer in filter(None, example.answers):
+    for answer in filter(None, map(str.strip, example.answers)):
         start = example.context.find(answer)
         while start >= 0:
             places.add((start, start + len(answer)))

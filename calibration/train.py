@@ -2,16 +2,19 @@
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibration.training.folder import check_state_folder, clear_state_folder
+from calibration.training.folder import STATE, check_state_folder, clear_state_folder, locked
 from calibration.training.options import DEVICES, Device, Options
 from converters.checkpoint import Checkpoint, read_checkpoint
 from converters.checkpoints.formats import CHECKPOINT_FORMATS
 from converters.compaction import compact
+from converters.convert import check_tokenizer
 from converters.encoder import Encoder
 from converters.families import read_encoder
 from edge_qa.atomic import check_destination
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from calibration.training.result import Training
 
 Progress = Callable[[str, int, int], None]
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -59,6 +64,8 @@ def train(
     target = Path(os.path.abspath(destination))
     read = [item for item in (checkpoint, data, teacher, evaluation) if item is not None]
     check_destination(target, force=force, error=CheckpointError, sources=read)
+    if evaluation is None and (limit is not None or options.evaluations > 1):
+        raise InputError("limit, evaluations: there is nothing to score on; give --evaluation FILE, or leave them out")
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     encoder = _trainable(source)
@@ -73,13 +80,17 @@ def train(
     from calibration.training.run import Run
 
     run = Run(source, encoder, taught_by, Path(data), folder, options, device, test, limit, progress, report)
-    try:
-        result = run.train(target, resume=resume, force=force)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # only if nothing is in it
-        raise
-    clear_state_folder(folder, keep_data=state is not None)
+    with locked(folder):
+        try:
+            # Again: another run may have stopped there since.
+            check_state_folder(folder, target, read, resume=resume)
+            if resume and not (folder / STATE).exists():
+                _log.warning("%s: no run was stopped there; this one begins at the beginning", folder)
+            result = run.train(target, resume=resume, force=force)
+            clear_state_folder(folder, keep_data=state is not None)
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only if nothing is in it
     return result
 
 
@@ -88,6 +99,7 @@ def _trainable(source: Checkpoint) -> Encoder:
     from calibration.training.model import untrainable
 
     encoder = compact(read_encoder(source))
+    check_tokenizer(source, encoder.vocabulary)
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
@@ -101,11 +113,16 @@ def _teacher(
     source: Checkpoint, teacher: str | os.PathLike[str] | None, options: Options
 ) -> tuple[Checkpoint, Encoder] | None:
     """The teacher, if the recipe has one. Raises CheckpointError if it reads other tokens."""
+    learns = bool(options.teacher_share or options.hidden_weight or options.attention_weight)
     if teacher is None:
+        if options.taught and options.recipe != "distil":
+            return (source, _trainable(source)) if learns else None
         if options.recipe == "distil":
             raise InputError("distil: learns from a teacher; give --teacher CHECKPOINT")
-        return (source, _trainable(source)) if options.taught and options.teacher_share else None
-    if not (options.teacher_share or options.hidden_weight or options.attention_weight):
+        if learns or "temperature" in options.told():
+            raise InputError(f"{options.recipe}: what is asked for comes from a teacher; give --teacher CHECKPOINT")
+        return None
+    if not learns:
         raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
     other = read_checkpoint(teacher)
     encoder = _trainable(other)
@@ -115,7 +132,10 @@ def _teacher(
             "give one with the same tokenizer"
         )
     student = _trainable(source)
-    if encoder.longest_input < student.longest_input or encoder.token_types > max(1, student.token_types):
+    check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary)
+    types = (encoder.token_types, max(1, student.token_types))
+    # A teacher with none leaves them out.
+    if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:
         raise CheckpointError(
             f"{other.path}: takes inputs of {encoder.longest_input} tokens and {encoder.token_types} token types, "
             f"{source.path} of {student.longest_input} and {student.token_types}: it cannot read what its student "

@@ -35,6 +35,7 @@ class Example:
     context: str
     answers: tuple[str, ...]  # gold texts, repeats kept; empty if unanswerable
     title: str = ""
+    starts: tuple[int, ...] = field(default=(), compare=False)  # of answers in the context; -1 where it is not told
 
     @property
     def is_impossible(self) -> bool:
@@ -62,7 +63,8 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
     """Return the questions of a SQuAD file, of JSON lines, or of plain text (.txt, `edge_qa/passages.py`).
 
     A line is an object with `question` and `context`, and optionally `id` (otherwise the line's number from 1),
-    `answers` (texts, or objects with `text`), `title` and `is_impossible`. Other keys are ignored, as in SQuAD.
+    `answers` (texts, or objects with `text` and perhaps `answer_start`), `title` and `is_impossible`. Other keys
+    are ignored, as in SQuAD.
     The version is v2.0 if a question is marked `is_impossible` or the file calls itself v2.
     Raises InputError if the file cannot be read, is not of this form, repeats an id, or holds no question.
     """
@@ -132,6 +134,7 @@ def _squad_questions(path: Path, root: dict[str, Any]) -> Iterator[tuple[str, Ex
                     context=sys.intern(_get(paragraph, "context", str, where_paragraph)),
                     answers=_answers(_get(question, "answers", list, where), where),
                     title=_get(article, "title", str, where_article, ""),
+                    starts=_starts(question["answers"]),
                 )
                 yield where, example, _get(question, "is_impossible", bool, where, False) or calls_itself_v2
 
@@ -157,6 +160,7 @@ def _line_questions(path: Path, text: str, whole: json.JSONDecodeError | None) -
             context=sys.intern(_get(row, "context", str, where)),
             answers=_answers(_get(row, "answers", list, where, []), where),
             title=_get(row, "title", str, where, ""),
+            starts=_starts(row.get("answers", [])),
         )
         yield where, example, _get(row, "is_impossible", bool, where, False)
 
@@ -182,6 +186,11 @@ def _answers(answers: list[Any], where: str) -> tuple[str, ...]:
         answer if isinstance(answer, str) else _get(answer, "text", str, f"{where}: answers[{i}]")
         for i, answer in enumerate(answers)
     )
+
+
+def _starts(answers: list[Any]) -> tuple[int, ...]:
+    told = (answer.get("answer_start") if isinstance(answer, dict) else None for answer in answers)
+    return tuple(start if type(start) is int and start >= 0 else -1 for start in told)
 
 
 def _get(node: Any, key: str, kind: type[_T], where: str, default: _T | None = None) -> _T:

@@ -77,6 +77,9 @@ def scorable(dataset: Dataset) -> Dataset:
     lacking = next((example for example in dataset if not example.answers), None)
     if dataset.version == "v1.1" and lacking is not None:
         raise InputError(f"{dataset.name}: question {lacking.id!r} has no answer to score by; give data with answers")
+    blank = next((example for example in dataset if not (example.question.strip() and example.context.strip())), None)
+    if blank is not None:
+        raise InputError(f"{dataset.name}: question {blank.id!r} or its context is blank; correct or remove it")
     return dataset
 
 

@@ -50,7 +50,12 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="That rank (prune-gain).")
 @_number("--schedule", "Share of the steps in which sparsity grows.", default=0.6, show_default=True)
 @click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
-@_number("--no-answer", "Questions without an answer, as a share of the others.", default=0.0, show_default=True)
+@_number(
+    "--no-answer",
+    "Share of questions without an answer; of SQuAD 2.0 all.",
+    default=0.0,
+    show_default=True,
+)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
 @click.option("--rule", type=click.Choice(DROP_RULES), default="attention", show_default=True, help="Of lengthdrop.")
 @click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
@@ -128,7 +133,7 @@ def _summary(result: "Training", output: Path) -> Iterator[str]:
         yield f"exact match {scores.exact_match:.2f}, F1 {scores.f1:.2f} ({scores.questions} questions)"
         best = result.evaluation.best_threshold
         if best is not None:
-            yield f"with the best no-answer threshold: {best}"
+            yield f"F1 {best.score:.2f} with the no-answer threshold {best.threshold:.3g}"
     yield f"{'step':>7}  {'loss':>8}  {'F1':>6}"
     for point in result.curve:
         yield f"{point.step:7}  {point.loss:8.4f}  {'' if point.f1 is None else f'{point.f1:.2f}':>6}"

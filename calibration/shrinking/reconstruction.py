@@ -110,7 +110,7 @@ def refit(linear: Linear, fitting: Moments, held_out: Moments, name: str) -> tup
     report = Refit(name, before / scale, least / scale, chosen)
     if chosen is None:
         return linear, report
-    return Linear(best[0].astype(linear.weight.dtype), best[1].astype(np.float32)), report
+    return Linear(best[0].astype(linear.weight.dtype), best[1].astype(linear.bias.dtype)), report
 
 
 @dataclass(eq=False)

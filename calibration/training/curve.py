@@ -13,7 +13,10 @@ except ModuleNotFoundError as error:
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run stands: steps done, mean loss since the point before, tokens a second; scores where measured."""
+    """Where a run stands: steps done, mean loss since the point before, tokens a second; scores where measured.
+
+    f1: with unanswerable questions in the data, at the best no-answer threshold.
+    """
 
     step: int
     loss: float

@@ -1,7 +1,6 @@
 """Data set -> windows with one answer each, as flat arrays in a file: tokenized once for all runs."""
 
 import contextlib
-import gzip
 import hashlib
 import io
 import json
@@ -10,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -30,7 +28,7 @@ from edge_qa.windows import Window, make_windows
 Ints = NDArray[np.int64]
 Places = list[tuple[int, int]]
 
-_FORM = 1  # of the file; windows of another form are made anew
+_FORM = 2  # of the file; windows of another form are made anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +72,8 @@ def training_windows(
     """
     dataset = read_dataset(data)
     longest = Defaults.for_length(encoder.longest_input)
-    told = json.dumps([_FORM, dataset.sha256, source.tokenizer, repr(longest), encoder.token_types, no_answer, seed])
+    told = json.dumps([_FORM, dataset.sha256, source.tokenizer, repr(longest), encoder.token_types])
+    told += json.dumps([no_answer, seed]) if no_answer else ""
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = folder / f"windows-{key}.npz"
     # What is damaged is made anew.
@@ -83,12 +82,15 @@ def training_windows(
         np.load(path, allow_pickle=False) as stored,
     ):
         return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
-    starts = answer_starts(Path(data))
-    pairs = _pairs(dataset, starts, no_answer, np.random.default_rng(seed))
+    pairs = _pairs(dataset, no_answer, np.random.default_rng(seed))
     maker = _Maker(source, encoder.token_types > 1, longest)
     ids, types, targets = [], [], []
     for number, (example, places) in enumerate(pairs, 1):
-        for window, target in maker.windows(example, places):
+        try:
+            found = list(maker.windows(example, places))
+        except InputError:
+            continue  # what cannot be asked, such as half a surrogate pair, cannot be learnt from either
+        for window, target in found:
             ids.append(window.input_ids.astype(np.int32))
             types.append(window.token_type_ids.astype(np.int8))
             targets.append(target)
@@ -147,13 +149,11 @@ class _Maker:
                 yield window, (int(spans[0, 0]), int(spans[0, 1]))
 
 
-def _pairs(
-    dataset: Dataset, starts: dict[str, Places], no_answer: float, random: np.random.Generator
-) -> list[tuple[Example, Places]]:
+def _pairs(dataset: Dataset, no_answer: float, random: np.random.Generator) -> list[tuple[Example, Places]]:
     """Each example with the places to learn from; none where the answer is that there is none."""
     answered = []
     for example in dataset:
-        places = starts.get(example.id) or answer_places(example)[:1]
+        places = told_places(example) or answer_places(example)
         if places:
             answered.append((example, places[:1]))
     if not no_answer:
@@ -194,26 +194,15 @@ def _mismatched(dataset: Dataset, share: float, random: np.random.Generator) -> 
     return found
 
 
-def answer_starts(path: Path) -> dict[str, Places]:
-    """Return where a SQuAD file says that the answers stand, by question id; nothing of other files.
+def told_places(example: Example) -> Places:
+    """Return where the file says that the answers stand, without white space at their ends; of texts not there, none.
 
     The text of an answer often stands in its passage more than once, and only one place is meant.
     """
-    raw = path.read_bytes()
-    try:
-        values: Any = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-        articles = values["data"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    found: dict[str, Places] = {}
-    for article in articles:
-        for paragraph in article.get("paragraphs", ()):
-            for question in paragraph.get("qas", ()):
-                places = []
-                # A plain text says no place; it is looked for.
-                for answer in filter(lambda one: isinstance(one, dict), question.get("answers") or ()):
-                    start, text = answer.get("answer_start"), answer.get("text")
-                    if isinstance(start, int) and text and paragraph["context"][start : start + len(text)] == text:
-                        places.append((start, start + len(text)))
-                found[str(question.get("id"))] = places
-    return found
+    places = []
+    for answer, start in zip(example.answers, example.starts, strict=False):
+        text = answer.strip()
+        if start >= 0 and text and example.context[start : start + len(answer)] == answer:
+            first = start + answer.index(text)
+            places.append((first, first + len(text)))
+    return places

@@ -11,7 +11,7 @@ from calibration.training.batches import Batch, Batches
 from calibration.training.curve import Meter, Point, Report
 from calibration.training.model import TorchEncoder
 from calibration.training.options import Options
-from calibration.training.recipes.recipe import Forward, Recipe, Step
+from calibration.training.recipes.recipe import SCORES, Forward, Recipe, Step
 from calibration.training.settings import release_memory
 from calibration.training.state import State, load_state, save_state
 from calibration.training.stopping import StopRequests, stop_requests
@@ -36,7 +36,7 @@ class Lesson:
     """What the loop runs on.
 
     total: steps. compute: the type of products. run: the name that the state is kept under, which tells
-    the same run from others. score: encoder -> exact match and F1, or None to measure nothing.
+    the same run from others. score: encoder -> exact match, where there is one, and F1; None to measure nothing.
     """
 
     recipe: Recipe
@@ -49,7 +49,7 @@ class Lesson:
     run: str
     teacher: TorchEncoder | None = None
     teacher_file: Path | None = None
-    score: Callable[[Encoder], tuple[float, float]] | None = None
+    score: Callable[[Encoder], tuple[float | None, float]] | None = None
     report: Callable[[Report], None] = lambda report: None
 
 
@@ -190,8 +190,8 @@ class _Loop:
         options = self.options
         groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
         for name, parameter in self.parameters.items():
-            # Norms and biases are not pulled to zero.
-            decay = options.weight_decay if parameter.dim() > 1 else 0.0
+            # Norms and biases are not pulled to zero, and scores of what may go are no weights.
+            decay = options.weight_decay if parameter.dim() > 1 and not name.startswith(SCORES) else 0.0
             groups.setdefault((self.recipe.rate(name), decay), []).append(parameter)
         return torch.optim.AdamW(
             [{"params": own, "rate": rate, "weight_decay": decay} for (rate, decay), own in groups.items()],

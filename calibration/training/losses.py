@@ -30,8 +30,11 @@ def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Te
 
 
 def layer_map(layers: int, teacher_layers: int) -> list[int]:
-    """Which output of the teacher each output of the student is like, embeddings first: evenly spread (TinyBERT)."""
-    return [round(index * teacher_layers / layers) for index in range(layers + 1)] if layers else [0]
+    """Which output of the teacher each output of the student is like: evenly spread (TinyBERT).
+
+    The embeddings come first, and are like nothing but embeddings.
+    """
+    return [0, *(max(1, round(index * teacher_layers / layers)) for index in range(1, layers + 1))]
 
 
 def hidden_loss(

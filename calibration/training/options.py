@@ -63,7 +63,7 @@ class Options:
     ranking: what is unimportant (prune-gain). samples: windows that it is measured on.
     schedule: the share of the steps in which sparsity grows or gates close; the rest of them only learns.
     refresh: steps between two choices of what is zero.
-    no_answer: so many questions with no answer, as a share of the others.
+    no_answer: so many questions with no answer, as a share of the others; of SQuAD 2.0 all of its own.
     shortest: the least share of tokens that a layer keeps (lengthdrop). rule: how tokens are ranked then.
     mode: of NNCF's pruning (magnitude).
     """
@@ -145,6 +145,10 @@ class Options:
                 problems.append(f"{name}: got {value:g}, wanted {words}")
         if self.recipe not in RECIPES:
             problems.append(f"recipe: got {self.recipe!r}, wanted one of {', '.join(RECIPES)}")
+        if self.steps is not None and self.epochs != 1.0:
+            problems.append("steps, epochs: give one of them")
+        if self.recipe == "magnitude" and self.mode != "regularization" and "schedule" in self.told():
+            problems.append(f"schedule: mode {self.mode} does not use it, only regularization; leave it out")
         if self.recipe == "prune-gain" and (self.ratio is None) == (self.speedup is None):
             problems.append("prune-gain: give either ratio or speedup")
         given = self.told()

@@ -47,10 +47,11 @@ def describe(training: Training, options: Options, source: str, data: str, teach
         lines += [f"Teacher: sha256 {teacher}."]
     lines += training.summary
     if training.evaluation is not None:
-        scores = training.evaluation.scores
+        scores, best = training.evaluation.scores, training.evaluation.best_threshold
         lines += [
             f"Scored on {scores.questions} questions of {training.evaluation.dataset}: exact match "
-            f"{scores.exact_match:.2f}, F1 {scores.f1:.2f}."
+            f"{scores.exact_match:.2f}, F1 {scores.f1:.2f}"
+            + (f"; F1 {best.score:.2f} with the no-answer threshold {best.threshold:.3g}." if best else ".")
         ]
     lines += ["", "| step | loss | F1 |", "|---|---|---|"]
     lines += [

@@ -28,7 +28,7 @@ from converters.convert import convert
 from converters.encoder import Encoder, named_arrays
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.dataset import Dataset
-from edge_qa.errors import CalibrationError
+from edge_qa.errors import CalibrationError, EdgeQAError
 from edge_qa.evaluation import Evaluation, evaluate
 
 
@@ -73,16 +73,19 @@ class Run:
         if self.teacher is not None:
             teacher = TorchEncoder(self.teacher[1], self.teacher[0].path)
             # What it is computed in is part of its name: logits of bfloat16 are not those of float32.
-            kind = f"{str(compute).removeprefix('torch.')}-{device.type}-{tokens}"
+            # So do seed and tokens: what stands in a batch together is computed together, to other last bits.
+            kind = f"{str(compute).removeprefix('torch.')}-{device.type}-{tokens}-{options.seed}"
             file = self.folder / f"teacher-{windows.key}-{self.teacher[0].sha256[:16]}-{kind}.f16"
         told: list[Any] = [options.told(), self.source.sha256, windows.key, tokens, total, str(compute), device.type]
         told += [None if self.teacher is None else self.teacher[0].sha256]
         run = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
         found: list[Evaluation] = []
 
-        def score(encoder: Encoder) -> tuple[float, float]:
+        def score(encoder: Encoder) -> tuple[float | None, float]:
             found.append(self._evaluate(encoder))
-            return found[-1].scores.exact_match, found[-1].scores.f1
+            scores, best = found[-1].scores, found[-1].best_threshold
+            # With unanswerable questions the other figures are those of a model that always answers.
+            return (scores.exact_match, scores.f1) if best is None else (None, best.score)
 
         lesson = Lesson(
             recipe,
@@ -130,12 +133,21 @@ class Run:
     def _evaluate(self, encoder: Encoder) -> Evaluation:
         """Score what would be written, as the runtime answers."""
         assert self.test is not None
+        try:
+            return self._evaluated(encoder, self.test)
+        except EdgeQAError as error:
+            # The state is there: hours are not lost to a score.
+            raise type(error)(
+                f"{error}; the model could not be scored: --resume without --evaluation goes on and writes it"
+            ) from error
+
+    def _evaluated(self, encoder: Encoder, test: Dataset) -> Evaluation:
         with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
             written = write_checkpoint(encoder, Path(folder) / "checkpoint", source=self.source)
             with QuestionAnswerer.load(convert(written, Path(folder) / "bundle").path) as answerer:
                 found = evaluate(
                     [("", answerer)],
-                    self.test,
+                    test,
                     limit=self.limit,
                     warm_up=False,
                     progress=lambda done, total: self.progress("evaluate", done, total),

@@ -41,6 +41,8 @@ def stop_requests() -> Iterator[StopRequests]:
         yield requests
         return
     before = {number: signal.getsignal(number) for number in _ENDINGS}
+    # What is ignored stays so: nohup, and SIGINT of what a script runs in the background.
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, _frame: object) -> None:
         signal.signal(number, before[signal.Signals(number)])

@@ -101,7 +101,8 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv
     # What ends a service or a terminal cleans up as Ctrl-C does.
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(ending, signal.default_int_handler)
     try:
         if _COMPLETE in os.environ:
             from click.shell_completion import shell_complete

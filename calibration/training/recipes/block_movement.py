@@ -15,7 +15,7 @@ from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
 from calibration.training.model import TorchEncoder
-from calibration.training.recipes.recipe import Recipe, Step, Tensor, Weights
+from calibration.training.recipes.recipe import SCORES, Recipe, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from converters.encoder import Encoder
 from edge_qa.extras import missing_extra
@@ -75,10 +75,10 @@ class BlockMovement(Recipe):
         return student
 
     def extra(self) -> dict[str, torch.nn.Parameter]:
-        return super().extra() | {f"scores.{name}": score for name, score in self.scores.items()}
+        return super().extra() | {f"{SCORES}{name}": score for name, score in self.scores.items()}
 
     def rate(self, name: str) -> float:
-        return _RATE if name.startswith("scores.") else super().rate(name)
+        return _RATE if name.startswith(SCORES) else super().rate(name)
 
     def before_step(self, number: int, total: int) -> None:
         end = min(round(self.options.schedule * total), total - 1)

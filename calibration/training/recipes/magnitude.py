@@ -14,7 +14,7 @@ import numpy as np
 from calibration.sparsity.block_pruning import lowest
 from calibration.training.model import TorchEncoder
 from calibration.training.recipes.masked import Masked
-from calibration.training.recipes.recipe import Step, Tensor, Weights
+from calibration.training.recipes.recipe import SCORES, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from edge_qa._openvino import without_telemetry
 from edge_qa.extras import missing_extra
@@ -85,10 +85,10 @@ class Magnitude(Masked):
     def extra(self) -> dict[str, nn.Parameter]:
         if self.options.mode != "regularization":
             return super().extra()
-        return super().extra() | {f"scores.{name}": module.mask for name, module in self.modules.items()}
+        return super().extra() | {f"{SCORES}{name}": module.mask for name, module in self.modules.items()}
 
     def rate(self, name: str) -> float:
-        return _RATE if name.startswith("scores.") else super().rate(name)
+        return _RATE if name.startswith(SCORES) else super().rate(name)
 
     def before_step(self, number: int, total: int) -> None:
         if self.masks:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from calibration.training.batches import Batch
-from calibration.training.losses import attention_loss, distillation_loss, hidden_loss, span_loss
+from calibration.training.losses import attention_loss, distillation_loss, hidden_loss, layer_map, span_loss
 from calibration.training.model import TorchEncoder, Trace
 from calibration.training.options import Options
 from converters.checkpoint import Checkpoint
@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 
 Tensor = torch.Tensor
 Weights = dict[str, Tensor]
+SCORES = "scores."  # what the names of a recipe's own parameters begin with that say what of the model may go
 Forward = Callable[..., Tensor]  # (batch, gates=, keep=, trace=) -> logits
 
 
@@ -95,9 +96,14 @@ class Recipe:
         """Get to know the teacher, after `start`."""
         options = self.options
         if teacher is None:
-            if options.recipe == "distil" or options.hidden_weight or options.attention_weight:
-                raise InputError(f"{options.recipe}: learns from a teacher; give --teacher CHECKPOINT")
             return
+        heads = [[layer.heads for layer in model.layers] for model in (self.student, teacher)]
+        pairs = zip(heads[0], layer_map(*map(len, heads))[1:], strict=True)
+        if options.attention_weight and not any(own and own == heads[1][place - 1] for own, place in pairs):
+            raise InputError(
+                f"attention_weight: no layer has as many heads as the teacher's ({heads[0]}, {heads[1]}), so there "
+                "is nothing to compare; use --hidden-weight alone"
+            )
         widths = self.student.template.hidden, teacher.template.hidden
         if options.hidden_weight and widths[0] != widths[1]:
             # Seeded: what a run starts from must not hang on what ran before.

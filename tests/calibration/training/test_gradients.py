@@ -75,6 +75,7 @@ def test_hidden_loss():
 def test_layers_are_spread_over_those_of_the_teacher():
     assert layer_map(6, 12) == [0, 2, 4, 6, 8, 10, 12]
     assert layer_map(2, 2) == [0, 1, 2]
+    assert layer_map(4, 2) == [0, 1, 1, 2, 2]  # no layer is like the embeddings
 
 
 def test_attention_loss_counts_real_pairs_of_equal_heads_only():

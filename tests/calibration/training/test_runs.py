@@ -16,6 +16,7 @@ from calibration.training.options import Options
 from converters.checkpoint import read_checkpoint
 from converters.convert import convert
 from converters.families import read_encoder
+from edge_qa.dataset import read_dataset
 from edge_qa.errors import CalibrationError, CheckpointError, InputError
 from tests.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
 
@@ -23,7 +24,9 @@ torch = pytest.importorskip("torch")
 
 from calibration.training import loop  # noqa: E402
 from calibration.training.batches import Batches  # noqa: E402
-from calibration.training.data import answer_starts, training_windows  # noqa: E402
+from calibration.training.data import told_places, training_windows  # noqa: E402
+from calibration.training.folder import locked  # noqa: E402
+from calibration.training.run import Run  # noqa: E402
 from calibration.training.state import load_state, save_state  # noqa: E402
 from calibration.training.teacher import TeacherLogits  # noqa: E402
 from tests.calibration.training.tiny import BASE, run, tiny_checkpoint, tiny_squad  # noqa: E402
@@ -59,13 +62,26 @@ def question(number: int, answer: str, start: int) -> dict:
 def test_targets_are_where_the_file_says_not_where_the_text_stands_first(folder, tmp_path):
     context = "ada wrote the book. the book was in london."
     data = squad(tmp_path / "d.json", [{"context": context, "qas": [question(0, "book", 24)]}])
-    assert answer_starts(data) == {"0": [(24, 28)]}
+    assert [told_places(example) for example in read_dataset(data)] == [[(24, 28)]]
     windows = windows_of(folder, data, tmp_path)
     # [CLS] who was it ? [SEP] is 6 or more tokens; "book" is the seventh of ada wrote the book . the book.
     first, last = windows.targets[0]
     words = [VOCABULARY[number] for number in windows.ids]
     assert words[first] == "book"
     assert words.index("book") < first == last
+
+
+@pytest.mark.parametrize("answer", [{"text": "book", "answer_start": 24}, {"text": " book", "answer_start": 23}])
+def test_targets_of_json_lines_and_of_answers_with_white_space(folder, tmp_path, answer):
+    context = "ada wrote the book. the book was in london."
+    rows = [{"question": "who was it?", "context": context, "answers": [answer]}]
+    rows.append({"question": "half a pair: \ud83d", "context": context, "answers": ["ada"]})
+    data = tmp_path / "d.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    windows = windows_of(folder, data, tmp_path)
+    assert len(windows) == 1
+    words = [VOCABULARY[number] for number in windows.ids]
+    assert windows.targets.tolist() == [[words.index("book", words.index("book") + 1)] * 2]
 
 
 def test_windows_are_made_once(folder, tmp_path, monkeypatch):
@@ -150,6 +166,19 @@ def test_distil_wants_a_teacher(folder):
         run(folder, "distil")
 
 
+@pytest.mark.parametrize(
+    "options", [{"distillation": 0.5}, {"hidden_weight": 1.0}, {"attention_weight": 1.0}, {"temperature": 3.0}]
+)
+def test_what_a_teacher_gives_is_refused_without_one(folder, options):
+    with pytest.raises(InputError, match="give --teacher CHECKPOINT"):
+        run(folder, "finetune", **options)
+
+
+def test_scoring_wants_something_to_score_on(folder):
+    with pytest.raises(InputError, match="give --evaluation FILE"):
+        run(folder, "finetune", evaluations=2)
+
+
 def test_a_teacher_reads_the_same_tokens(folder):
     words = [*VOCABULARY[:-2], VOCABULARY[-1], VOCABULARY[-2]]
     other = write_checkpoint(folder / "reordered", vocabulary=words)
@@ -191,6 +220,32 @@ def test_the_state_of_a_stopped_run_is_not_overwritten(folder, tmp_path, monkeyp
     with pytest.raises(InputError, match=r"state.pt: a run was stopped there; --resume goes on with it"):
         run(folder, "finetune", state=tmp_path, steps=4)
     assert (tmp_path / "state.pt").read_bytes() == stopped
+
+
+def test_a_state_folder_is_for_one_run_at_a_time(folder, tmp_path):
+    with locked(tmp_path), pytest.raises(InputError, match="another run is using it"):
+        run(folder, "finetune", state=tmp_path, steps=2)
+    (tmp_path / ".state.pt.0011aabb.tmp").write_bytes(b"of a run that was killed")
+    run(folder, "finetune", state=tmp_path, steps=2)
+    assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["windows"]
+
+
+def test_nothing_to_resume_is_told(folder, tmp_path, caplog):
+    run(folder, "finetune", state=tmp_path, steps=2, resume=True)
+    assert "no run was stopped there" in caplog.text
+
+
+def test_a_score_that_fails_tells_how_the_model_is_written(folder, tmp_path, monkeypatch):
+    options = {"name": "unscored", "state": tmp_path, "steps": 2}
+
+    def fail(*_):
+        raise InputError("disk full")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"disk full; .*--resume without --evaluation"):
+        patch.setattr(Run, "_evaluated", fail)
+        run(folder, "finetune", evaluation=folder / "data.json", **options)
+    run(folder, "finetune", resume=True, **options)
+    assert (folder / "unscored").is_dir()
 
 
 def test_a_run_that_is_done_leaves_what_others_can_use(folder, tmp_path):
@@ -255,6 +310,8 @@ def test_a_loss_that_is_no_number(folder):
         ({"ratio": 1.0}, "ratio: got 1"),
         ({"recipe": "prune-gain"}, "give either ratio or speedup"),
         ({"ratio": 0.5}, "ratio: finetune does not use it, only prune-gain"),
+        ({"steps": 3, "epochs": 2.0}, "steps, epochs: give one"),
+        ({"recipe": "magnitude", "schedule": 0.5}, "schedule: mode local does not use it"),
         ({"mode": "global", "rule": "probe"}, "rule: .* mode: finetune does not use it, only magnitude"),
     ],
 )
@@ -298,7 +355,7 @@ def test_damaged_windows_are_made_anew(folder, tmp_path, damage):
 def test_answers_that_are_plain_texts_are_looked_for(folder, tmp_path):
     rows = [{"id": "1", "question": "who?", "answers": ["ada"]}]
     data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
-    assert answer_starts(data) == {"1": []}
+    assert [told_places(example) for example in read_dataset(data)] == [[]]
     assert len(windows_of(folder, data, tmp_path)) == 1
 
 

@@ -25,6 +25,8 @@ from edge_qa.manifest import OUTPUT_ROLES
 torch = pytest.importorskip("torch")
 
 from calibration.training import loop  # noqa: E402
+from calibration.training.recipes.block_movement import BlockMovement  # noqa: E402
+from calibration.training.recipes.lengthdrop import LengthDrop  # noqa: E402
 from tests.calibration.training.tiny import run, tiny_checkpoint, tiny_squad  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -49,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     tiny_checkpoint(folder / "checkpoint")
     tiny_checkpoint(folder / "other", seed=1, hidden=32)
+    tiny_checkpoint(folder / "half", dtype=np.float16)
     tiny_squad(folder / "data.json")
     run(folder, "sparse-1x4", name="sparse", ratio=0.75, steps=8, refresh=1)
     return folder
@@ -89,11 +92,20 @@ def test_the_loss_falls(folder, recipe, monkeypatch):
 
 @pytest.mark.parametrize(
     ("recipe", "changes"),
-    [*((recipe, {}) for recipe in CASES), ("magnitude", {"mode": "regularization"}), ("lengthdrop", {"rule": "probe"})],
+    [
+        *((recipe, {}) for recipe in CASES),
+        ("magnitude", {"mode": "regularization", "schedule": 0.5}),
+        ("lengthdrop", {"rule": "probe"}),
+        ("prune-gain", {"ranking": "full", "checkpoint": "half"}),
+        ("prune-gain", {"ranking": "fisher"}),
+        ("distil", {"compute": "bf16"}),
+    ],
 )
 def test_a_run_that_was_stopped_twice_gives_the_same_bytes(folder, recipe, changes, monkeypatch, tmp_path):
     monkeypatch.setattr(loop, "_REPORT_STEPS", 1)
     options = {**CASES[recipe][0], **changes, **start_of(folder, recipe), "steps": 12}
+    if "checkpoint" in options:
+        options["source"] = folder / options.pop("checkpoint")
     run(folder, recipe, name="whole", **options)
     stops = [4, 9]
 
@@ -162,8 +174,54 @@ def test_block_movement_leaves_ragged_layers_filled(folder):
     small = compacted_at(folder / "moved")
     widths = [layer.feed_forwards[0].width for layer in small.layers]
     assert sum(widths) == 96
-    assert all(array.all() for name, array in named_arrays(small) if name.endswith("query.weight"))
-    assert f"neurons: {widths[0]} {widths[1]}." in result.summary[0]
+    heads = [layer.attention.heads for layer in small.layers]
+    assert sum(heads) > 0
+    assert result.summary[0] == f"Heads by layer: {heads[0]} {heads[1]}; feed-forward neurons: {widths[0]} {widths[1]}."
+
+
+def test_block_movement_fills_what_is_left_when_the_schedule_ends(folder, monkeypatch):
+    """Until then a share of the attention weights runs as zero; from then on they run as they are."""
+    shares = []
+    original = BlockMovement.weights
+
+    def watched(self, own):
+        found = original(self, own)
+        names = [name for name in self.scores if name.endswith(".weight")]
+        zeros = sum(int((found[name] == 0).sum()) for name in names)
+        shares.append(round(zeros / sum(found[name].numel() for name in names), 2))
+        return found
+
+    monkeypatch.setattr(BlockMovement, "weights", watched)
+    run(folder, "block-movement", name="moved", ratio=0.5, steps=8, schedule=0.5)
+    assert shares[0] == 0
+    assert shares[3] > 0.3
+    assert shares[4:] == [0] * 4
+
+
+def test_lengthdrop_trains_every_budget(folder, monkeypatch):
+    """Every third step the shortest; shares never rise, and are not always the same."""
+    seen = []
+    original = LengthDrop.keep
+
+    def watched(self, step):
+        seen.append(original(self, step))
+        return seen[-1]
+
+    monkeypatch.setattr(LengthDrop, "keep", watched)
+    run(folder, "lengthdrop", name="dropped", steps=12, shortest=0.25)
+    shares = [keep.shares for keep in seen]
+    assert shares[2::3] == [pytest.approx((0.5, 0.25))] * 4
+    assert all(1 >= first >= second >= 0.25 for first, second in shares)
+    assert len(set(shares)) > 5
+
+
+def test_lengthdrop_learns_from_what_the_dropped_tokens_leave(folder):
+    """The same run with nothing dropped gives other weights."""
+    files = []
+    for name, shortest in (("short", 0.25), ("whole", 1.0)):
+        run(folder, "lengthdrop", name=name, steps=3, shortest=shortest)
+        files.append((folder / name / "model.safetensors").read_bytes())
+    assert files[0] != files[1]
 
 
 def test_a_lengthdrop_checkpoint_needs_nothing_new_to_drop_tokens(folder):

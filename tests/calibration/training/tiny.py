@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from calibration.train import train
 from calibration.training.options import Options
 from tests.calibration.small_data import examples
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
 POSITIONS = 96
 
 
-def tiny_checkpoint(folder: Path, *, seed: int = 0, hidden: int = 64, ffn: int = 96, layers: int = 2) -> Path:
+def tiny_checkpoint(
+    folder: Path, *, seed: int = 0, hidden: int = 64, ffn: int = 96, layers: int = 2, dtype: Any = np.float32
+) -> Path:
     shape: dict[str, Any] = {"hidden": hidden, "ffn": ffn, "layers": layers, "positions": POSITIONS}
-    return write_checkpoint(folder, tensors=bert_tensors(seed=seed, **shape), config=bert_config(**shape))
+    tensors = {name: tensor.astype(dtype) for name, tensor in bert_tensors(seed=seed, **shape).items()}
+    return write_checkpoint(folder, tensors=tensors, config=bert_config(**shape))
 
 
 def tiny_squad(path: Path) -> Path:
