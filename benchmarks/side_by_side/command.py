@@ -188,9 +188,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--starts",
         type=int,
-        default=5,
+        default=9,
         metavar="N",
-        help="fresh processes of each, of quick ones three times as many (5)",
+        help="fresh processes of each, of quick ones three times as many (9)",
     )
     add("--bulk", type=int, default=100, metavar="N", help="questions in bulk (100)")
     add("--capped", type=int, default=100, metavar="N", help="questions for each instruction set (100)")

@@ -40,6 +40,7 @@ Say = Callable[[str], None]
 PASSES = ("first", "steady")
 _LEAVE_FREE = 2 * 10**9
 # At what lengths the time of one inference is split up: the mean window of SQuAD, and the longest.
+_BULK_ROUNDS = 3  # of a sitting
 _SPLITS = (("MiniLM", 178), ("BERT-base", 384))
 
 
@@ -225,7 +226,7 @@ class Benchmark:
             failed = self.store.results.setdefault("failed in bulk", {})
             for name in able:
                 failed.pop(name, None)
-            self.store.block(f"bulk {key}", lambda: bulk_in_turns(able, chosen, rounds=2, failed=failed))
+            self.store.block(f"bulk {key}", lambda: bulk_in_turns(able, chosen, rounds=_BULK_ROUNDS, failed=failed))
             # Last, because it says that the group is done. Who failed in bulk has the peak of before.
             self.store.block(f"memory {key}", lambda: peaks | _peaks(workers))
         finally:
