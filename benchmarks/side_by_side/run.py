@@ -39,8 +39,8 @@ from edge_qa.memory import this_memory
 Say = Callable[[str], None]
 PASSES = ("first", "steady")
 _LEAVE_FREE = 2 * 10**9
-# At what lengths the time of one inference is split up: the mean window of SQuAD, and the longest.
 _BULK_ROUNDS = 3  # of a sitting
+# At what lengths the time of one inference is split up: the mean window of SQuAD, and the longest.
 _SPLITS = (("MiniLM", 178), ("BERT-base", 384))
 
 
