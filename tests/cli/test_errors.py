@@ -244,6 +244,21 @@ def test_an_interrupt_leaves_nothing(out, checkpoint, ending):
     assert nothing_left(out)
 
 
+def test_a_hangup_is_ignored_under_nohup(out, checkpoint):
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "edge_qa", "convert", str(checkpoint), str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while nothing_left(out) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    told, _ = process.communicate()
+    assert process.returncode == 0, told
+    assert out.is_dir()
+
+
 # Bundles
 
 
