@@ -79,6 +79,20 @@ def answer_places(example: Example) -> list[tuple[int, int]]:
     return sorted(places)
 
 
+def told_places(example: Example) -> list[tuple[int, int]]:
+    """Return where the file says that the answers stand, without white space at their ends; of texts not there, none.
+
+    The text of an answer often stands in its passage more than once, and only one place is meant.
+    """
+    places = []
+    for answer, start in zip(example.answers, example.starts, strict=False):
+        text = answer.strip()
+        if start >= 0 and text and example.context[start : start + len(answer)] == answer:
+            first = start + answer.index(text)
+            places.append((first, first + len(text)))
+    return places
+
+
 def token_spans(window: Window, places: Sequence[tuple[int, int]]) -> Spans:
     """Return the first and last token of each place that the window holds whole, (places, 2).
 

@@ -50,12 +50,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="That rank (prune-gain).")
 @_number("--schedule", "Share of the steps in which sparsity grows.", default=0.6, show_default=True)
 @click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
-@_number(
-    "--no-answer",
-    "Share of questions without an answer; of SQuAD 2.0 all.",
-    default=0.0,
-    show_default=True,
-)
+@_number("--no-answer", "Questions with no answer, to one with (SQuAD 2.0: all).", default=0.0, show_default=True)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
 @click.option("--rule", type=click.Choice(DROP_RULES), default="attention", show_default=True, help="Of lengthdrop.")
 @click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")

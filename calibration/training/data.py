@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.answered_windows import answer_places, token_spans
+from calibration.answered_windows import answer_places, token_spans, told_places
 from converters.checkpoint import Checkpoint
 from converters.encoder import Encoder
 from edge_qa.atomic import write_file
@@ -192,17 +192,3 @@ def _mismatched(dataset: Dataset, share: float, random: np.random.Generator) -> 
     # In the order of the passages, so that each is tokenized once.
     found.sort(key=lambda pair: pair[0].context)
     return found
-
-
-def told_places(example: Example) -> Places:
-    """Return where the file says that the answers stand, without white space at their ends; of texts not there, none.
-
-    The text of an answer often stands in its passage more than once, and only one place is meant.
-    """
-    places = []
-    for answer, start in zip(example.answers, example.starts, strict=False):
-        text = answer.strip()
-        if start >= 0 and text and example.context[start : start + len(answer)] == answer:
-            first = start + answer.index(text)
-            places.append((first, first + len(text)))
-    return places

@@ -76,7 +76,9 @@ class Run:
             # So do seed and tokens: what stands in a batch together is computed together, to other last bits.
             kind = f"{str(compute).removeprefix('torch.')}-{device.type}-{tokens}-{options.seed}"
             file = self.folder / f"teacher-{windows.key}-{self.teacher[0].sha256[:16]}-{kind}.f16"
-        told: list[Any] = [options.told(), self.source.sha256, windows.key, tokens, total, str(compute), device.type]
+        # Not how often it is scored: a run whose score fails goes on without.
+        told: list[Any] = [replace(options, evaluations=1).told(), self.source.sha256, windows.key, tokens]
+        told += [total, str(compute), device.type]
         told += [None if self.teacher is None else self.teacher[0].sha256]
         run = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
         found: list[Evaluation] = []

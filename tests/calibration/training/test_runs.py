@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from calibration.answered_windows import told_places
 from calibration.train import train
 from calibration.training.options import Options
 from converters.checkpoint import read_checkpoint
@@ -24,7 +26,7 @@ torch = pytest.importorskip("torch")
 
 from calibration.training import loop  # noqa: E402
 from calibration.training.batches import Batches  # noqa: E402
-from calibration.training.data import told_places, training_windows  # noqa: E402
+from calibration.training.data import training_windows  # noqa: E402
 from calibration.training.folder import locked  # noqa: E402
 from calibration.training.run import Run  # noqa: E402
 from calibration.training.state import load_state, save_state  # noqa: E402
@@ -186,6 +188,45 @@ def test_a_teacher_reads_the_same_tokens(folder):
         run(folder, "distil", teacher=other)
 
 
+def test_a_tokenizer_with_more_words_than_the_table(folder, tmp_path):
+    other = tiny_checkpoint(tmp_path / "more")
+    with (other / "vocab.txt").open("a") as file:
+        file.write("surplus\n")
+    with pytest.raises(CheckpointError, match="the word embeddings have"):
+        run(folder, "finetune", source=other)
+
+
+def test_a_teacher_of_one_token_type_cannot_read_two(folder, tmp_path):
+    other = tiny_checkpoint(tmp_path / "one")
+    tensors = load_file(other / "model.safetensors")
+    name = next(name for name in tensors if "token_type_embeddings" in name)
+    tensors[name] = np.ascontiguousarray(tensors[name][:1])
+    save_file(tensors, other / "model.safetensors")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"type_vocab_size": 1}))
+    with pytest.raises(CheckpointError, match="and 1 token types"):
+        run(folder, "distil", teacher=other)
+
+
+def test_scores_of_what_may_go_do_not_decay(folder, monkeypatch):
+    """A weight is pulled to zero, a movement score is not, whatever its shape."""
+    seen = []
+    original = loop._Loop._optimizer
+
+    def watched(self):
+        optimizer = original(self)
+        decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+        seen.append({name: decays[id(parameter)] for name, parameter in self.parameters.items()})
+        return optimizer
+
+    monkeypatch.setattr(loop._Loop, "_optimizer", watched)
+    run(folder, "block-movement", ratio=0.5, steps=2)
+    decays = seen[0]
+    scores = {value for name, value in decays.items() if name.startswith("scores.")}
+    assert scores == {0.0}
+    assert decays["layers.0.attention.query.weight"] > 0 == decays["layers.0.attention.query.bias"]
+
+
 def test_data_without_answers(folder, tmp_path):
     rows = [{"id": "1", "question": "when?", "answers": [], "is_impossible": True}]
     data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
@@ -237,13 +278,14 @@ def test_nothing_to_resume_is_told(folder, tmp_path, caplog):
 
 def test_a_score_that_fails_tells_how_the_model_is_written(folder, tmp_path, monkeypatch):
     options = {"name": "unscored", "state": tmp_path, "steps": 2}
+    scored = {"evaluation": folder / "data.json", "evaluations": 2, "limit": 5}
 
     def fail(*_):
         raise InputError("disk full")
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match=r"disk full; .*--resume without --evaluation"):
         patch.setattr(Run, "_evaluated", fail)
-        run(folder, "finetune", evaluation=folder / "data.json", **options)
+        run(folder, "finetune", **scored, **options)
     run(folder, "finetune", resume=True, **options)
     assert (folder / "unscored").is_dir()
 
