@@ -44,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     alone = sorted(before.keys() ^ after.keys())
     for name in alone:
         print(f"  only {'first' if name in before else 'second'}  {name}")
-    for one, other in zip(*rows, strict=False):
-        if one.f1 is not None and other.f1 is not None and one.f1 != other.f1:
+    others = {row.name: row for row in rows[1]}
+    for one in rows[0]:
+        other = others.get(one.name)
+        if other is not None and one.f1 is not None and other.f1 is not None and one.f1 != other.f1:
             print(f"F1 {one.f1:.2f} {other.f1:.2f}  {one.label}")
     over = [name for name, change in found.items() if change > LIMIT]
     print(f"{len(over)} of {len(found)} ratios differ by more than {LIMIT:.0%}")
@@ -54,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _other_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """A line for each setting that is not the same."""
-    names = [name for name in first if first[name] != second.get(name)]
-    return [f"other settings: {name} {first[name]} and {second.get(name)}" for name in names]
+    names = [name for name in first | second if first.get(name) != second.get(name)]
+    return [f"other settings: {name} {first.get(name)} and {second.get(name)}" for name in names]
 
 
 if __name__ == "__main__":

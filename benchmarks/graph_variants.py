@@ -159,6 +159,7 @@ def request(bundle: Bundle, change: Change, precision: str, **options: object) -
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": this_cpu().threads,
         "ENABLE_CPU_PINNING": False,
+        "CPU_DENORMALS_OPTIMIZATION": False,
     }
     return core.compile_model(model, "CPU", settings | options).create_infer_request()
 

@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> bool:
         calibration,
         sample,
         only,
-        options.environments,
+        # Whatever is installed there must not hang on the folder of this call.
+        options.environments.resolve(),
         given,
         options.threads,
         options.sittings,

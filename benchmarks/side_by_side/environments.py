@@ -182,6 +182,12 @@ def rival_sources() -> list[Path]:
     return sorted(path for path in RIVALS.iterdir() if path.suffix in (".py", ".txt"))
 
 
+def measuring_sources() -> list[Path]:
+    """Return what decides how things are measured: this package but for what only shows the figures."""
+    shown = ("page.py", "plots.py", "rows.py", "summary.py", "store.py", "command.py")
+    return sorted(path for path in RIVALS.parent.glob("*.py") if path.name not in shown)
+
+
 def hash_of(paths: Iterable[Path]) -> str:
     """Return the sha256 of files and their names."""
     digest = hashlib.sha256()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.side_by_side import plots
+from benchmarks.side_by_side.artefacts import RIVAL_SAMPLES
 from benchmarks.side_by_side.rows import (
     ALIGN,
     HEADERS,
@@ -20,6 +21,7 @@ from benchmarks.side_by_side.rows import (
     version_words,
 )
 from benchmarks.side_by_side.summary import Row, losses, rows_of
+from calibration.quantize import DEFAULT_SAMPLES
 from edge_qa import html
 from edge_qa.html import Markup, Section
 
@@ -140,9 +142,10 @@ def _how(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     return [
         f"Sittings, each with new processes: {settings['sittings']}; turns of {settings['turn']} questions, the order "
         f"rotating; fresh processes of each: {settings['starts']}; "
-        f"{settings['bulk']} questions in bulk; {settings['capped']} questions for each instruction set; INT8 was "
-        f"calibrated on {calibration['questions']} questions of {calibration['name']} by everybody"
-        f"{f'; {given}' if given else ''}.",
+        f"{settings['bulk']} questions in bulk; {settings['capped']} questions for each instruction set.",
+        f"INT8 was calibrated on {calibration['name']}: Edge QA on {DEFAULT_SAMPLES} questions, the others on up to "
+        f"{min(RIVAL_SAMPLES, calibration['questions'])}, as each does by default"
+        f"{f'; given, and not calibrated here: {given}' if given else ''}.",
         *(f"{row.label}: {row.detail}." for row in rows if row.detail),
         f"System {results['machine']['system']}.",
         *version_words(results),

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from benchmarks.side_by_side.environments import (
     InstallError,
     all_sources,
     hash_of,
+    measuring_sources,
     own_sources,
     prepare,
     rival_sources,
@@ -32,7 +34,7 @@ from benchmarks.side_by_side.workers import Worker, WorkerError
 from converters.checkpoint import Checkpoint
 from edge_qa.cpu import this_cpu
 from edge_qa.dataset import Dataset
-from edge_qa.errors import EdgeQAError
+from edge_qa.errors import EdgeQAError, InputError, ResourceError
 from edge_qa.machine import CPUTime, is_disturbed, this_machine
 from edge_qa.memory import this_memory
 
@@ -41,7 +43,8 @@ PASSES = ("first", "steady")
 _LEAVE_FREE = 2 * 10**9
 _BULK_ROUNDS = 3  # of a sitting
 # At what lengths the time of one inference is split up: the mean window of SQuAD, and the longest.
-_SPLITS = (("MiniLM", 178), ("BERT-base", 384))
+_WINDOW, _LONGEST_WINDOW = 178, 384
+BERT_BASE = "BERT-base"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,14 @@ class Plan:
                 ]
             ),
             # With every bundle given, how bundles are made decides nothing.
-            "code": hash_of([*(own_sources() if len(self.given) == len(BUNDLES) else all_sources()), *rival_sources()]),
+            "code": hash_of(
+                [
+                    *(own_sources() if len(self.given) == len(BUNDLES) else all_sources()),
+                    *rival_sources(),
+                    *measuring_sources(),
+                ]
+            ),
+            "python": sys.version,
             "cpu": this_cpu().name,
             "instruction_set": this_cpu().instruction_set,
             "contenders": list(self.only),
@@ -123,12 +133,18 @@ class Benchmark:
         self._prepare()
         self._questions()
         self._starts()
-        self.store.block("imports", self._imports)
+        self._imports()
         self.store.block("peak", lambda: self._tell("INT8 peak", partial(ceiling.vnni_peak, self.plan.threads)))
-        for model, tokens in _SPLITS:
-            self.store.block(f"split {model}", partial(self._split, model, tokens))
-        self.store.block("instruction sets", self._instruction_sets)
+        for model, tokens in ((self.plan.checkpoint.path.name, _WINDOW), (BERT_BASE, _LONGEST_WINDOW)):
+            self._block_again(f"split {model}", partial(self._split, model, tokens))
+        self._block_again("instruction sets", self._instruction_sets)
         self.store.save()
+
+    def _block_again(self, key: str, make: Callable[[], dict[str, Any]]) -> None:
+        """Measure a block that is missing or that failed in an earlier call."""
+        if "failed" in self.store.results["blocks"].get(key, {}):
+            del self.store.results["blocks"][key]
+        self.store.block(key, make)
 
     # Environments and models
 
@@ -144,10 +160,7 @@ class Benchmark:
             except InstallError as error:
                 self.environments[name] = f"{name} cannot be installed ({error})"
                 self.say(f"  {self.environments[name]}")
-        self.store.results["environments"] = {
-            name: {"failed": found} if isinstance(found, str) else asdict(found) | {"python": ""}
-            for name, found in self.environments.items()
-        }
+        self._keep_environments()
         self.artefacts = Artefacts(
             self.plan.environments,
             self.plan.checkpoint,
@@ -159,14 +172,35 @@ class Benchmark:
         )
         for contender in self.chosen:
             found = self.environments[contender.environment]
-            if isinstance(found, str):
-                self.failed[contender.name] = found
-                continue
+            why = found if isinstance(found, str) else None
             try:
-                self.jobs[contender.name] = contender.job(self.artefacts, self.plan.threads)
+                if why is None:
+                    self.jobs[contender.name] = contender.job(self.artefacts, self.plan.threads)
             except ArtefactError as error:
-                self.failed[contender.name] = str(error)
-                self.say(f"  {contender.label} does not take part: {error}")
+                why = str(error)
+            if why is None:
+                continue
+            if contender.name == REFERENCE:
+                raise ResourceError(f"{contender.label}, which all others are measured against: {why}")
+            self.failed[contender.name] = why
+            self.say(f"  {contender.label} does not take part: {why}")
+
+    def _keep_environments(self) -> None:
+        """What is installed goes into the results, which must not mix versions."""
+        now = {
+            name: {"failed": found} if isinstance(found, str) else asdict(found) | {"python": ""}
+            for name, found in self.environments.items()
+        }
+        before = self.store.results.get("environments", {})
+        for name, found in now.items():
+            earlier = before.get(name, {}).get("packages")
+            if earlier is not None and found.get("packages") != earlier:
+                raise InputError(
+                    f"{self.store.folder}: measured with {earlier} in {name}, installed is {found.get('packages')}; "
+                    "give another --output, or --fresh to replace it"
+                )
+        self.store.results["environments"] = now
+        self.store.save()
 
     def _worker(self, contender: Contender) -> Worker:
         found = self.environments[contender.environment]
@@ -235,9 +269,11 @@ class Benchmark:
     def _ask_chunks(self, key: str, workers: dict[str, Worker]) -> None:
         pairs = self.plan.sample.pairs
         starts, size = self._starts_of_chunks(), chunk_of(self.plan.turn)
-        if all(f"{key} first {start}" in self.store.answers for start in starts):
-            self.say("warm up: these processes have not seen the questions yet")
-            ask_in_turns(workers, pairs, turn=self.plan.turn, failed=self.failed)
+        seen = [start for start in starts if f"{key} first {start}" in self.store.answers]
+        if seen:
+            self.say("warm up: these processes have not seen the questions that earlier ones were asked")
+            again = [pair for start in seen for pair in pairs[start : start + size]]
+            ask_in_turns(workers, again, turn=self.plan.turn, failed=self.failed)
         for kind in PASSES:
             missing = [start for start in starts if f"{key} {kind} {start}" not in self.store.answers]
             if not missing:
@@ -261,26 +297,32 @@ class Benchmark:
             if contender.name in self.jobs and contender.answers
         }
 
-        def make() -> dict[str, dict[str, list[Any]]]:
-            self.store.results["failed to start"] = failed = {}
-            return start_in_turns(makers, self.plan.starts, failed)
+        failed = self.store.results.setdefault("failed to start", {})
+        measured = self.store.results["blocks"].setdefault("starts", {})
+        missing = {name: maker for name, maker in makers.items() if name not in measured | failed}
+        if missing:
+            make = partial(start_in_turns, missing, self.plan.starts, failed)
+            measured |= self._tell(f"{self.plan.starts} cold starts each", make)
+            self.store.save()
 
-        self.store.block("starts", lambda: self._tell(f"{self.plan.starts} cold starts each", make))
-
-    def _imports(self) -> dict[str, list[float]]:
+    def _imports(self) -> None:
+        measured = self.store.results["blocks"].setdefault("imports", {})
         codes = {
             name: (Path(found.python), SPECS[name].works)
             for name, found in self.environments.items()
             if isinstance(found, Environment) and any(contender.environment == name for contender in self.chosen)
         }
-        return self._tell("imports", partial(imports_in_turns, codes, self.plan.starts, self.plan.threads))
+        missing = {name: code for name, code in codes.items() if name not in measured}
+        if missing:
+            measured |= self._tell("imports", partial(imports_in_turns, missing, self.plan.starts, self.plan.threads))
+            self.store.save()
 
     # The machine
 
     def _split(self, model: str, tokens: int) -> dict[str, Any]:
         def measure() -> dict[str, Any]:
             try:
-                if model == "BERT-base":
+                if model == BERT_BASE:
                     bundle = ceiling.make_bert_base(self.artefacts.own, self.artefacts.calibration)
                 else:
                     bundle = self.artefacts.path("int8")
@@ -316,14 +358,17 @@ class Benchmark:
     def _watched(self, what: str) -> Iterator[None]:
         """Keep how many cores other programs took while this was measured, if that disturbed it."""
         disturbed = self.store.results.setdefault("disturbed", {})
-        disturbed.pop(what, None)
         begin = CPUTime.now()
-        yield
-        # The contenders have ended by now: their time counts as this process's own.
-        others = CPUTime.now().others_since(begin)
-        if is_disturbed(others, self.machine):
-            disturbed[what] = round(others or self.machine.load_average, 2)
-            self.say(f"  other programs kept {disturbed[what]} cores busy meanwhile: figures are doubtful")
+        try:
+            yield
+        finally:
+            # The contenders have ended by now: their time counts as this process's own.
+            others = CPUTime.now().others_since(begin)
+            if is_disturbed(others, self.machine):
+                # A part that an earlier call measured stays, and so does its mark.
+                disturbed[what] = max(disturbed.get(what, 0), round(others or self.machine.load_average, 2))
+                self.say(f"  other programs kept {disturbed[what]} cores busy meanwhile: figures are doubtful")
+                self.store.save()
 
 
 def pin(threads: int) -> None:

@@ -28,8 +28,9 @@ class Row:
 
     times: the steady passes of all sittings; first_mean_ms: the mean of the passes before them, when lengths were
     met for the first time.
-    ratio, mean_ratio: its median and its mean over those of the reference, which was asked the same questions
-    beside it. f1_gap: how much lower the reference's F1 is, with the ends of its 95 % interval.
+    ratio, mean_ratio, bulk_ratio: its median, its mean and its questions a second in bulk over those of the
+    reference, which was asked the same questions beside it. f1_gap: how much lower the reference's F1 is, with the
+    ends of its 95 % interval.
     by_length: (tokens, median ms). peak_mb: after all questions; start_mb: at the first answer of a fresh process.
     """
 
@@ -42,6 +43,7 @@ class Row:
     first_mean_ms: float | None = None
     ratio: float | None = None
     mean_ratio: float | None = None
+    bulk_ratio: float | None = None
     f1_gap: tuple[float, float, float] | None = None
     detail: str = ""
     f1: float | None = None
@@ -100,9 +102,10 @@ def summarize(
             row |= {"f1": found.f1, "exact": found.exact_match}
             if reference is not None:
                 row["f1_gap"] = _gap(examples, texts, reference["texts"][-len(examples) :])
-        bulk = [value for found in _of_sittings(blocks, f"bulk {group} ") for value in found.get(name, ())]
+        bulk, reference_bulk = (_bulk(blocks, group, one) for one in (name, REFERENCE))
+        row["bulk_ratio"] = bulk / reference_bulk if bulk and reference_bulk else None
         peak = max((found.get(name) or 0 for found in _of_sittings(blocks, f"memory {group} ")), default=0)
-        row |= {"bulk": median(bulk) if bulk else None, "peak_mb": peak / 1e6 if peak and contender.answers else None}
+        row |= {"bulk": bulk, "peak_mb": peak / 1e6 if peak and contender.answers else None}
         rows.append(row | _fresh(blocks, results, name, contender.environment if contender.answers else None))
     return rows
 
@@ -132,7 +135,7 @@ def losses(rows: Sequence[Row]) -> list[str]:
             if not row.ours
             and row.answers
             and own is not None
-            and _beats(getattr(row, attribute), own, more)
+            and _beats(row, reference, attribute, more)
             and (attribute != "f1" or row.f1_gap is None or row.f1_gap[1] > 0)
         ]
         if better:
@@ -152,10 +155,11 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
             continue
         for attribute, what, _ in MEASURES:
             own, other = getattr(reference, attribute), getattr(row, attribute)
-            if own and other and attribute not in ("f1", "p50_ms"):
+            if own and other and attribute not in ("f1", "p50_ms", "bulk"):
                 found[f"{row.label}: {what}"] = other / own
         # Of those who were asked beside each other.
-        for value, what in ((row.ratio, "milliseconds a question"), (row.mean_ratio, "mean")):
+        beside = ((row.ratio, "milliseconds a question"), (row.mean_ratio, "mean"))
+        for value, what in (*beside, (row.bulk_ratio, "questions a second in bulk")):
             if value:
                 found[f"{row.label}: {what}"] = value
     return found
@@ -209,8 +213,16 @@ def _fresh(
     }
 
 
-def _beats(value: float | None, own: float, more: bool) -> bool:
+def _beats(row: Row, reference: Row, attribute: str, more: bool) -> bool:
+    # By the ratio where there is one: that is of those who were asked beside each other.
+    ratio = {"p50_ms": row.ratio, "bulk": row.bulk_ratio}.get(attribute)
+    value, own = (getattr(one, attribute) for one in (row, reference)) if ratio is None else (ratio, 1.0)
     return value is not None and (value > own if more else value < own)
+
+
+def _bulk(blocks: Mapping[str, Any], group: int, name: str) -> float | None:
+    rounds = [value for found in _of_sittings(blocks, f"bulk {group} ") for value in found.get(name, ())]
+    return median(rounds) if rounds else None
 
 
 def _short(value: float) -> str:

@@ -68,6 +68,8 @@ class Worker:
     def send(self, message: dict[str, Any]) -> None:
         """Send a request whose reply is received later."""
         assert self.process.stdin is not None
+        if self.process.stdin.closed:
+            raise WorkerError("it was ended before")
         try:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
@@ -104,11 +106,6 @@ class Worker:
         code = self.process.wait()
         self.complaints.seek(0)
         return why_it_ended(code, self.complaints.read().decode(errors="replace"))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the process still runs."""
-        return self.process.poll() is None
 
     def close(self) -> None:
         """End the process."""

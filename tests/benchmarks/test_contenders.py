@@ -38,6 +38,9 @@ def test_a_contender_answers_over_its_pipe(worker):
     worker.process.wait()
     with pytest.raises(WorkerError, match="killed by signal 9"):
         worker.answer("Who?", context)
+    worker.close()
+    with pytest.raises(WorkerError, match="ended before"):
+        worker.peak_bytes()
 
 
 def test_a_contender_that_cannot_load_says_why(tmp_path):
@@ -104,6 +107,23 @@ def test_windows_are_padded_to_the_longest(squad_loop):
     assert arrays["input_ids"].tolist() == [[1, 2, 0, 0, 0, 0, 0], [1, 5, 2, 7, 8, 9, 2]]
     assert arrays["attention_mask"].tolist() == [[1, 1, 0, 0, 0, 0, 0], [1] * 7]
     assert arrays["token_type_ids"].dtype == np.int64
+
+
+def test_one_question_runs_window_by_window(squad_loop):
+    shapes = []
+
+    def logits(arrays):
+        shapes.append(arrays["input_ids"].shape)
+        scores = np.zeros(arrays["input_ids"].shape, np.float32)
+        scores[:, 4] = len(shapes)
+        return scores, scores
+
+    short = window(3)
+    for name in ("ids", "attention_mask", "type_ids", "offsets", "sequence_ids"):
+        setattr(short, name, getattr(short, name)[:6])
+    loop = squad_loop.SquadLoop(lambda question, context: [window(0), short], logits)
+    assert loop.answer("q", CONTEXT) == "e"
+    assert shapes == [(1, 7), (1, 6)]
 
 
 def test_in_bulk_every_question_gets_its_own_windows(squad_loop):

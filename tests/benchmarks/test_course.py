@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.side_by_side.contenders import REFERENCE
+from benchmarks.side_by_side.environments import Environment, InstallError
 from benchmarks.side_by_side.run import Benchmark
 from benchmarks.side_by_side.store import Store, read_results
 from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
 from benchmarks.side_by_side.workers import WorkerError
-from edge_qa.errors import InputError
+from edge_qa.errors import InputError, ResourceError
 from edge_qa.machine import CPUTime
 
 
@@ -75,22 +76,31 @@ RIVAL = "optimum-int8"
 
 
 class LoadedWorker(FakeWorker):
-    """One that also loads and tells its memory."""
-
-    is_open = True
+    """One that also loads and tells its memory, for as long as it was not closed."""
 
     def wait_until_loaded(self):
         return {"detail": f"{self.name} as made"}
 
     def peak_bytes(self):
+        if self.closed:
+            raise WorkerError("it was ended before")
         return 5
 
 
-def benchmark_of(folder: Path, able: list[str], log: list, *, sittings: int = 1) -> Benchmark:
+class NoBulkWorker(LoadedWorker):
+    """One that cannot answer many."""
+
+    def answer_many(self, pairs):
+        raise WorkerError("out of memory")
+
+
+def benchmark_of(folder: Path, able: list[str], log: list, *, sittings: int = 1, questions: int = 4) -> Benchmark:
     """A benchmark of two contenders over four questions; able: who could be prepared."""
-    pairs = [(str(number), "") for number in range(4)]
+    pairs = [(str(number), "") for number in range(questions)]
     sample = SimpleNamespace(pairs=pairs, examples=pairs)
-    plan = SimpleNamespace(threads=1, only=(REFERENCE, RIVAL), sample=sample, turn=2, bulk=2, sittings=sittings)
+    plan = SimpleNamespace(
+        threads=1, only=(REFERENCE, RIVAL), sample=sample, turn=2, bulk=2, sittings=sittings, starts=1
+    )
     made = Benchmark(plan, Store(folder, {}), lambda text: None)
     made.jobs = {name: {} for name in able}
     made._worker = lambda contender: LoadedWorker(contender.name, log)
@@ -133,6 +143,79 @@ def test_new_processes_see_all_questions_before_the_steady_pass_goes_on(tmp_path
     assert "bulk 0 0" in made.store.results["blocks"]
 
 
+def test_new_processes_see_what_earlier_ones_were_asked_before_the_first_pass_goes_on(tmp_path):
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], [], questions=100)
+    made._questions()
+    kept = {"0 0 first 0": made.store.answers["0 0 first 0"]}
+    made.store.answers.clear()
+    made.store.answers |= kept
+    made.store.set_answers("0 0 first 0", kept["0 0 first 0"])
+    log: list = []
+    benchmark_of(tmp_path, [REFERENCE, RIVAL], log, questions=100)._questions()
+    asked = [question for name, question in log if name == RIVAL]
+    wanted = [*range(50), *range(50, 100), *range(100)]  # to warm up, then what was missing, then the steady pass
+    assert asked == list(map(str, wanted))
+
+
+def test_who_fails_in_bulk_keeps_its_memory_and_its_times(tmp_path):
+    made = benchmark_of(tmp_path, [REFERENCE, RIVAL], [])
+    kinds = {REFERENCE: LoadedWorker, RIVAL: NoBulkWorker}
+    made._worker = lambda contender: kinds[contender.name](contender.name, [])
+    made._questions()
+    assert made.store.results["failed in bulk"] == {RIVAL: "out of memory"}
+    assert made.store.results["blocks"]["memory 0 0"] == {REFERENCE: 5, RIVAL: 5}
+    assert made.store.results["blocks"]["bulk 0 0"] == {REFERENCE: [4.0] * 3}
+    assert made.failed == {}
+    assert RIVAL in made.store.answers["0 0 steady 0"]
+
+
+def test_who_could_not_be_prepared_is_started_by_the_next_call(tmp_path, monkeypatch):
+    started: list = []
+
+    def start(makers, runs, failed):
+        started.append(list(makers))
+        return {name: {"seconds": [1.0], "peak_bytes": [1]} for name in makers}
+
+    monkeypatch.setattr("benchmarks.side_by_side.run.start_in_turns", start)
+    for able in ([REFERENCE], [REFERENCE, RIVAL], [REFERENCE, RIVAL]):
+        benchmark_of(tmp_path, able, [])._starts()
+    assert started == [[REFERENCE], [RIVAL]]
+    assert set(read_results(tmp_path / "results.json")["blocks"]["starts"]) == {REFERENCE, RIVAL}
+
+
+def test_a_part_that_failed_is_measured_by_the_next_call(tmp_path):
+    for found in ({"failed": "no disk left"}, {"ms": 5.0}):
+        benchmark_of(tmp_path, [], [])._block_again("split", lambda found=found: found)
+    made = benchmark_of(tmp_path, [], [])
+    made._block_again("split", lambda: pytest.fail("measured twice"))
+    assert made.store.results["blocks"]["split"] == {"ms": 5.0}
+
+
+def test_other_versions_do_not_go_on_with_a_run(tmp_path):
+    for version, refused in (("1", False), ("1", False), ("2", True)):
+        made = benchmark_of(tmp_path, [], [])
+        made.environments = {"edge-qa": Environment("edge-qa", "python", 5, {"openvino": version})}
+        if refused:
+            with pytest.raises(InputError, match=r"measured with .*'1'.* in edge-qa, installed is .*'2'.*--fresh"):
+                made._keep_environments()
+        else:
+            made._keep_environments()
+    assert read_results(tmp_path / "results.json")["environments"]["edge-qa"]["packages"] == {"openvino": "1"}
+
+
+def test_without_the_reference_nothing_is_measured(tmp_path, monkeypatch):
+    def fail(name, place, say):
+        raise InstallError("no network")
+
+    monkeypatch.setattr("benchmarks.side_by_side.run.prepare", fail)
+    monkeypatch.setattr("benchmarks.side_by_side.run.Artefacts", lambda *args, **options: None)
+    made = benchmark_of(tmp_path, [], [])
+    made.plan.as_published, made.plan.environments = False, tmp_path
+    made.plan.checkpoint = made.plan.calibration = made.plan.given = None
+    with pytest.raises(ResourceError, match=r"Edge QA INT8, which all others .*: edge-qa cannot be installed"):
+        made._prepare()
+
+
 @pytest.mark.parametrize(("others", "told"), [(0.05, {}), (1.5, {"it": 1.5})])
 def test_what_other_programs_disturb_is_marked(tmp_path, monkeypatch, others, told):
     made = benchmark_of(tmp_path, [], [])
@@ -141,6 +224,14 @@ def test_what_other_programs_disturb_is_marked(tmp_path, monkeypatch, others, to
     with made._watched("it"):
         pass
     assert made.store.results["disturbed"] == told
+    # The part that was disturbed stays when an undisturbed one follows it, and if it was interrupted.
+    others = 0.7
+    with pytest.raises(KeyboardInterrupt), made._watched("more"):
+        raise KeyboardInterrupt
+    others = 0.0
+    with made._watched("more"):
+        pass
+    assert read_results(tmp_path / "results.json")["disturbed"] == told | {"more": 0.7}
 
 
 def test_a_block_is_measured_once_and_again_with_other_settings(tmp_path):

@@ -7,9 +7,9 @@ from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE, groups_tha
 from benchmarks.side_by_side.environments import folder_bytes
 from benchmarks.side_by_side.figures import changes, medians_by_length, quantile, spread
 from benchmarks.side_by_side.plots import ticks
-from benchmarks.side_by_side.questions import by_passages, read_sample
+from benchmarks.side_by_side.questions import by_passages, read_sample, round_the_passages
 from benchmarks.side_by_side.questions import spread as spread_items
-from edge_qa.dataset import read_dataset
+from edge_qa.dataset import Example, read_dataset
 from edge_qa.errors import InputError
 
 
@@ -53,6 +53,11 @@ def test_a_folder_counts_its_files_and_no_links(tmp_path):
     (tmp_path / "b").write_bytes(b"123")
     (tmp_path / "link").symlink_to(tmp_path / "b")
     assert folder_bytes(tmp_path) == 8
+
+
+def test_no_passage_is_asked_about_twice_in_a_row():
+    examples = [Example(name, "Who?", context, ("x",)) for name, context in zip("abcdef", "xxxyyz", strict=True)]
+    assert [example.id for example in round_the_passages(examples)] == ["a", "d", "f", "b", "e", "c"]
 
 
 def test_only_answerable_questions_are_asked(questions):

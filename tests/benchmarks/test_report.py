@@ -91,6 +91,17 @@ def test_the_ratios_of_a_run(results):
     assert len(found) == 5
 
 
+def test_bulk_is_compared_with_the_reference_of_the_same_group(results):
+    label = CONTENDERS["optimum-int8"].label
+    results["blocks"] |= {"groups": [["edge-qa-int8"], ["edge-qa-int8", "optimum-int8"]]}
+    results["blocks"]["bulk 1 0"] = {"edge-qa-int8": [50.0], "optimum-int8": [60.0, 80.0]}
+    answers = ANSWERS | {f"1{key[1:]}": value for key, value in ANSWERS.items()}
+    rows = rows_of(results | {"rows": summarize(results, answers, EXAMPLES, TOKENS)})
+    assert (rows[0].bulk, rows[1].bulk, rows[1].bulk_ratio) == (100, 70, 1.4)
+    assert ratios(rows)[f"{label}: questions a second in bulk"] == 1.4
+    assert losses(rows) == [f"questions a second in bulk: 100, behind {label} (70.00)"]
+
+
 def test_comparing_runs_flags_what_moved_by_more_than_a_tenth(results, tmp_path, capsys):
     paths = [tmp_path / "a.json", tmp_path / "b.json"]
     paths[0].write_text(json.dumps(results))
@@ -117,6 +128,12 @@ def test_comparing_runs_flags_who_is_in_one_only(results, tmp_path, capsys):
     assert "other settings: threads 2 and 1" in printed
     assert "only first  optimum-intel INT8 (its own quantizer): cold start" in printed
     assert "F1 100.00 40.00  optimum-intel INT8" in printed
+    # The first run lacks the first contender: rows are found by their names.
+    results["rows"] = results["rows"][::-1]
+    paths[1].write_text(json.dumps(results))
+    with pytest.raises(SystemExit):
+        compare.main(list(map(str, paths)))
+    assert capsys.readouterr().out.count("F1 ") == 1
 
 
 @pytest.mark.parametrize("rows", [[], [{"label": "x"}]])

@@ -17,7 +17,8 @@ def load(job):
     loop = SquadLoop(plain_encoder(job["tokenizer"]), lambda arrays: session.run(None, arrays))
     loop.names = tuple(given.name for given in session.get_inputs())
     chosen = json.loads(Path(job["model"]).with_suffix(".json").read_text())
-    loop.detail = f"fastest of {', '.join(f'{name} {ms} ms' for name, ms in chosen['ms'].items())}"
+    said = [f"{name} {one['ms']} ms, {one['agreement']} % as float32" for name, one in chosen["candidates"].items()]
+    loop.detail = f"{chosen['kept']} kept, of {'; '.join(said)}"
     return loop
 
 

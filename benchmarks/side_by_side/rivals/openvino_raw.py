@@ -16,7 +16,7 @@ class Raw:
 
     def __init__(self, job):
         from edge_qa import QuestionAnswerer
-        from edge_qa._openvino import ov
+        from edge_qa._openvino import this_core
 
         self.answerer = QuestionAnswerer.load(job["bundle"], threads=job["threads"])
         bundle = job["bundle"]
@@ -28,7 +28,7 @@ class Raw:
             "ENABLE_CPU_PINNING": False,
             "CPU_DENORMALS_OPTIMIZATION": False,
         }
-        model = ov.Core().compile_model(f"{bundle}/model.xml", "CPU", options)
+        model = this_core().compile_model(f"{bundle}/model.xml", "CPU", options)
         self.request = model.create_infer_request()
         self.names = {role: record.name for role, record in self.answerer.manifest.io.inputs.items()}
         self.seconds = 0.0

@@ -15,9 +15,10 @@ class SquadLoop:
         self.encode, self.logits, self.names = encode, logits, names
 
     def answer(self, question, context):
+        # Window by window: in one batch the last one, which is short, would be padded to the others.
         windows = self.encode(question, context)
-        start, end = self.logits(self.batch(windows))
-        return best_text(context, windows, start, end)
+        found = [self.logits(self.batch([window])) for window in windows]
+        return best_text(context, windows, [start[0] for start, _ in found], [end[0] for _, end in found])
 
     def answer_many(self, pairs):
         """All windows of all questions in batches of like length, so that little is padded."""
