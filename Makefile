@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo demo-fast test benchmark lint clean
 
 demo: .venv/demo.installed
-	$(BIN)/edge-qa demo
+	$(BIN)/edge-qa demo --force
 
 demo-fast: .venv/device.installed
 	$(BIN)/python examples/ask_the_small_one.py

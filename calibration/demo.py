@@ -11,6 +11,7 @@ from typing import TextIO
 from calibration.quantize import Quantization, quantize
 from converters.convert import Conversion, convert
 from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.atomic import check_destination
 from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError
 
@@ -33,6 +34,7 @@ def demo(
     folder: str | os.PathLike[str],
     *,
     samples: int = 100,
+    force: bool = False,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     bars: TextIO | None = None,
@@ -40,13 +42,16 @@ def demo(
     """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on `questions`, and ask three of them.
 
     `questions` calibrates and scores alike: a smoke test of the machinery, no benchmark.
-    An earlier run's bundles in `folder` are replaced.
+    force: replace what bears these names in `folder`. Raises BundleError for such bundles otherwise.
     """
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{place}: cannot be made a folder ({error.strerror}); give another --folder") from None
+    for name in ("fp16", "int8"):
+        # Before the first of them is made.
+        check_destination(place / name, force=force, sources=[checkpoint])
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -58,7 +63,7 @@ def demo(
         say(f"  {seconds[name]:.1f} s")
 
     with step("convert", f"convert {checkpoint} to OpenVINO IR, verified against the reference"):
-        conversion = convert(checkpoint, place / "fp16", force=True)
+        conversion = convert(checkpoint, place / "fp16", force=force)
     with step("quantize", f"quantize to INT8 on {samples} questions, score and time both"):
         quantization = quantize(
             place / "fp16",
@@ -66,7 +71,7 @@ def demo(
             calibration=questions,
             evaluation=questions,
             samples=samples,
-            force=True,
+            force=force,
             evaluation_progress=progress,
             bars=bars,
         )

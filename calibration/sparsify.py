@@ -66,8 +66,8 @@ def sparsify(
     ratio: the share that goes, between 0 and 1, exact to one block, head or neuron.
     calibration: questions with contexts; importance is then |w| * ||x||, where x is what a weight
     meets on `samples` windows of them, drawn with `seed` (Sun et al. 2023, arXiv 2306.11695).
-    Without it importance is |w|, and "unstructured" is left to NNCF, which needs the torch extra
-    and removes with the last weight all others that are exactly as large.
+    Without it importance is |w|, and "unstructured" is left to NNCF, which needs the extras calibrate
+    and torch and removes with the last weight all others that are exactly as large.
     least_heads: each layer keeps this many, its best.
     progress: called with (done, samples) while the norms of the inputs are measured.
     Raises InputError for options that do not fit the model, CheckpointError for a checkpoint that

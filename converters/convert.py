@@ -1,6 +1,7 @@
 """Checkpoint -> bundle: read, recognise, compact, build, verify, write."""
 
 import gc
+import math
 import os
 import platform
 import re
@@ -25,7 +26,7 @@ from edge_qa._openvino import ov
 from edge_qa.atomic import check_destination
 from edge_qa.bundle import Bundle, Draft, new_bundle
 from edge_qa.engine import Engine
-from edge_qa.errors import CheckpointError
+from edge_qa.errors import CheckpointError, InputError
 from edge_qa.manifest import (
     CARD,
     INPUT_ROLES,
@@ -65,6 +66,7 @@ def convert(
     mask_method: str | None = None,
     mask_threshold: float | None = None,
     mask_bias: bool | None = None,
+    no_answer_threshold: float | None = None,
     force: bool = False,
     progress: Progress = lambda stage: None,
 ) -> Conversion:
@@ -76,11 +78,14 @@ def convert(
     this library removes, although that changes them; None keeps everything.
     mask_method, mask_threshold, mask_bias: how the mask scores of a raw training checkpoint become
     masks where its sparse_args.json does not say it (see converters/fine_pruned/mask_scores.py).
+    no_answer_threshold: the bundle's default; None always answers.
     force: replace an existing destination, at the very end.
     progress: called with a word or two at the start of each stage.
     Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
     what the checkpoint computes; then nothing is written.
     """
+    if no_answer_threshold is not None and not math.isfinite(no_answer_threshold):
+        raise InputError(f"no_answer_threshold: got {no_answer_threshold}, wanted a number")
     target = Path(os.path.abspath(destination))
     check_destination(target, force=force, sources=[checkpoint])
     progress("read")
@@ -89,7 +94,7 @@ def convert(
         # Imported here, because it brings torch.
         from converters.exporting.export import export
 
-        return export(source, target, force=force, progress=progress)
+        return export(source, target, no_answer_threshold=no_answer_threshold, force=force, progress=progress)
     settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
     encoder = read_encoder(source if settings is None else apply_pruning(source, settings))
     check_tokenizer(source, encoder.vocabulary)
@@ -108,7 +113,8 @@ def convert(
     with new_bundle(target, force=force) as draft:
         progress("write")
         step = Step("convert", options, source.sha256, tool_versions())
-        manifest = write_files(draft, source, model, describe(stored, model, source.card), step)
+        record = describe(stored, model, source.card)
+        manifest = write_files(draft, source, model, record, step, no_answer_threshold)
         del model, stored
         gc.collect()  # graphs refer to themselves
         progress("verify")
@@ -125,7 +131,14 @@ def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, Compac
     return small, report_compaction(encoder, small, difference)
 
 
-def write_files(draft: Draft, source: Checkpoint, model: "ov.Model", record: ModelRecord, step: Step) -> Manifest:
+def write_files(
+    draft: Draft,
+    source: Checkpoint,
+    model: "ov.Model",
+    record: ModelRecord,
+    step: Step,
+    no_answer_threshold: float | None,
+) -> Manifest:
     """Write every file of the bundle of a model that takes the inputs of the contract."""
     write_ir(model, draft.folder)
     draft.add(TOKENIZER, source.tokenizer.encode())
@@ -135,7 +148,7 @@ def write_files(draft: Draft, source: Checkpoint, model: "ov.Model", record: Mod
         io=IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}),
         precision="fp16",
         target=None,
-        defaults=Defaults.for_length(record.longest_input),
+        defaults=replace(Defaults.for_length(record.longest_input), no_answer_threshold=no_answer_threshold),
         lineage=(step,),
     )
 

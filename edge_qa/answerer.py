@@ -256,10 +256,7 @@ class QuestionAnswerer:
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        answers = self.stream(
-            pairs, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold, budget=budget
-        )
-        return list(answers)
+        return list(self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=False))
 
     def stream(
         self,
@@ -274,8 +271,19 @@ class QuestionAnswerer:
         Pairs are taken a block at a time, so an endless or a slow source is fine.
         Raises what `answer` raises, when the pair's turn comes.
         """
+        return self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=True)
+
+    def _answers_of(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        max_answer_len: int | None,
+        no_answer_threshold: float | None,
+        budget: str | None,
+        *,
+        prompt: bool,
+    ) -> Iterator[Answer]:
         longest = self._max_answer_len(max_answer_len)
-        for outcome in select_many(self, pairs, max_answer_len=longest, budget=budget):
+        for outcome in select_many(self, pairs, max_answer_len=longest, budget=budget, prompt=prompt):
             if outcome.selection is None:
                 raise outcome.error or AssertionError
             yield self.answers(outcome.selection, outcome.context, top_k=1, no_answer_threshold=no_answer_threshold)[0]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge_qa.engine import Engine
 
 # Windows of one length that run together, and windows that are held at once: the more are held, the
-# more find others of their length. The first blocks are small, so that the first answers come at once.
+# more find others of their length. Of a stream the first blocks are small, so that the first answers come at once.
 BATCH = 8
 _FIRST_BLOCK, _LARGEST_BLOCK = 4, 256
 
@@ -46,17 +46,19 @@ def select_many(
     top_k: int | None = 1,
     windows: Callable[[str, str], Iterator[Window]] | None = None,
     budget: str | None = None,
+    prompt: bool = True,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each (question, context) pair, in the order given.
 
     windows: cuts a question and a context; the answerer's own way if None.
+    prompt: False where nobody looks at the first outcome before the last is there: a little faster.
     A text that cannot be used is an outcome with an error and does not stop the rest.
     """
     windows = windows or answerer.windows
     engine = answerer.engine_of(budget)
     waiting: deque[_Question] = deque()
     block: list[tuple[_Question, Window]] = []
-    size = _FIRST_BLOCK
+    size = _FIRST_BLOCK if prompt else _LARGEST_BLOCK
     for question, context in pairs:
         current = _Question(context, SpanSelector(top_k, max_answer_len))
         waiting.append(current)

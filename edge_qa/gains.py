@@ -3,7 +3,7 @@
 from edge_qa.cpu import InstructionSet
 from edge_qa.finding import Finding, Origin
 
-# Milliseconds a question, f32 and INT8: MiniLM of 12 layers on 500 questions of SQuAD 1.1 dev, on an AMD EPYC
+# Milliseconds a question, f32 and INT8: MiniLM of 6 layers on 500 questions of SQuAD 1.1 dev, on an AMD EPYC
 # (Zen 5) with two cores; the smaller sets through ONEDNN_MAX_CPU_ISA.
 _MILLISECONDS: dict[InstructionSet, tuple[float, float]] = {
     "avx2": (22.7, 25.0),

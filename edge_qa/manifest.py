@@ -5,7 +5,7 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal
 
 from edge_qa.errors import BundleError, InputError
 from edge_qa.strict import decode
@@ -228,8 +228,3 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
     sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
     problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
     return problems
-
-
-def as_json(value: Any) -> Any:
-    """Return a dataclass of this module as plain JSON values."""
-    return asdict(value)

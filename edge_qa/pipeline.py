@@ -126,10 +126,12 @@ class QuestionAnsweringPipeline:
         if isinstance(given, types.GeneratorType):
             return self._results((read_pair(item, place) for place, item in enumerate(given)), options, many=True)
         pairs, single = read_pairs(given)
-        results = list(self._results(iter(pairs), options, many=not single))
+        results = list(self._results(iter(pairs), options, many=not single, prompt=False))
         return results[0] if single else results
 
-    def _results(self, pairs: Iterator[Pair], options: Options, *, many: bool) -> Iterator[Result | list[Result]]:
+    def _results(
+        self, pairs: Iterator[Pair], options: Options, *, many: bool, prompt: bool = True
+    ) -> Iterator[Result | list[Result]]:
         longest = options.max_seq_len or min(384, self.answerer.longest_window)
         cut = partial(
             self.answerer.windows,
@@ -145,7 +147,10 @@ class QuestionAnsweringPipeline:
                 asked.append(pair)
                 yield pair
 
-        outcomes = select_many(self.answerer, noted(), max_answer_len=options.max_answer_len, top_k=None, windows=cut)
+        longest_answer = options.max_answer_len
+        outcomes = select_many(
+            self.answerer, noted(), max_answer_len=longest_answer, top_k=None, windows=cut, prompt=prompt
+        )
         for place, outcome in enumerate(outcomes):
             question, context = asked.popleft()
             if outcome.selection is None:

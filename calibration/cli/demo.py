@@ -28,17 +28,23 @@ from edge_qa.cli.progress import progress_bar, terminal
     help="Questions that calibrate and score.",
 )
 @click.option(
-    "--folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where bundles go."
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the bundles fp16 and int8 go.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibration questions.")
+@click.option("--force", is_flag=True, help="Replace these bundles if they exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def demo(checkpoint: Path, data: Path, folder: Path, samples: int, as_json: bool) -> None:
+def demo(checkpoint: Path, data: Path, folder: Path, samples: int, force: bool, as_json: bool) -> None:
     """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""
     result = run_demo(
         checkpoint,
         data,
         folder,
         samples=samples,
+        force=force,
         say=lambda line: click.echo(line, err=True),
         progress=progress_bar("evaluate"),
         bars=terminal(),

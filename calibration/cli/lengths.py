@@ -19,6 +19,7 @@ from calibration.lengths import (
 from calibration.lengths import search_lengths as run_search
 from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import progress_bar, terminal
 
@@ -110,28 +111,29 @@ def search_lengths(
         check_file(html, force=force, sources=read, others=[output, state])
     if state is not None:
         check_file(state, force=True, sources=read, others=[output])
-    result = run_search(
-        bundle,
-        output,
-        calibration=calibration,
-        evaluation=evaluation,
-        max_drop=max_drop,
-        questions=questions,
-        samples=samples,
-        population=population,
-        generations=generations,
-        minutes=minutes,
-        rule=rule,
-        limit=limit,
-        seed=seed,
-        threads=threads,
-        state=state,
-        force=force,
-        progress=_stages(),
-        probe_progress=progress_bar("probes"),
-        search_progress=_standing(max_drop),
-        evaluation_progress=progress_bar("questions"),
-    )
+    with resumable(None if state is None else f"the same command goes on from {state}"):
+        result = run_search(
+            bundle,
+            output,
+            calibration=calibration,
+            evaluation=evaluation,
+            max_drop=max_drop,
+            questions=questions,
+            samples=samples,
+            population=population,
+            generations=generations,
+            minutes=minutes,
+            rule=rule,
+            limit=limit,
+            seed=seed,
+            threads=threads,
+            state=state,
+            force=force,
+            progress=_stages(),
+            probe_progress=progress_bar("probes"),
+            search_progress=_standing(max_drop),
+            evaluation_progress=progress_bar("questions"),
+        )
     if html is not None:
         write_file(html, lengths_page(result))
     if as_json:

@@ -53,7 +53,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     type=click.Choice(["any", "avx2", "vnni"]),
     default="any",
     show_default=True,
-    help="CPUs it will run on; any is right everywhere.",
+    help="any, and avx2 with the same weights, are right on every CPU; vnni only on CPUs with VNNI.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")

@@ -56,7 +56,7 @@ from edge_qa.cli.progress import stage_bars
     type=click.Choice(["f32", "int8"]),
     default="f32",
     show_default=True,
-    help="What latency is measured in; int8 is for models that will be quantized.",
+    help="What latency is measured in; int8 is for models that will be quantized, and needs the calibrate extra.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=2000, show_default=True, help="Calibration questions.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")

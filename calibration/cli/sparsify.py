@@ -25,7 +25,8 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
     type=click.Choice(PATTERNS),
     required=True,
     help="Weights that become zero: one by one, in groups of 4 outputs x 1 input, in blocks of 32x32; or whole heads "
-    "or feed-forward neurons, which are cut out. unstructured without --calibration needs the torch extra.",
+    "or feed-forward neurons, which are cut out. unstructured without --calibration needs the calibrate and "
+    "torch extras.",
 )
 @click.option(
     "--ratio",

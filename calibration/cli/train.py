@@ -11,6 +11,7 @@ import click
 from calibration.train import train as run_training
 from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import stage_bars
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from calibration.training.result import Training
 
 _LINE_SECONDS = 60.0  # between two lines where nobody watches
+_TEACHER = "Checkpoint to learn from; distil needs one, the other recipes that learn from one take CHECKPOINT itself."
+_RANKING = "What prune-gain removes: least gain, least Fisher information, or that with shrink's swaps and refit."
+_RULE = "What ranks tokens in lengthdrop; the one that search-lengths will use, whose default is the same."
 
 
 def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
@@ -30,7 +34,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--recipe", required=True, type=click.Choice(RECIPES), help="What to do.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
-@click.option("--teacher", type=click.Path(path_type=Path), help="Checkpoint to learn from; CHECKPOINT where needed.")
+@click.option("--teacher", type=click.Path(path_type=Path), help=_TEACHER)
 @click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
 @click.option("--evaluations", type=click.IntRange(min=1), default=1, show_default=True, help="How many times.")
@@ -44,15 +48,18 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @_number("--hidden-weight", "Of the loss on hidden states.", default=0.0, show_default=True)
 @_number("--attention-weight", "Of the loss on attention scores.", default=0.0, show_default=True)
 @click.option("--train-words", is_flag=True, help="Train the table of word embeddings, too.")
-@_number("--ratio", "Share that goes (prune-gain, prune-gates, sparse-1x4, block-movement, magnitude).")
+@_number(
+    "--ratio",
+    "Share that goes: prune-gain (this or --speedup), prune-gates, block-movement, magnitude  [0.5]; sparse-1x4  [0.8]",
+)
 @_number("--speedup", "Measured, in INT8 on this CPU (prune-gain).")
-@click.option("--ranking", type=click.Choice(RANKINGS), default="gain", show_default=True, help="Of prune-gain.")
+@click.option("--ranking", type=click.Choice(RANKINGS), default="gain", show_default=True, help=_RANKING)
 @click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="That rank (prune-gain).")
 @_number("--schedule", "Share of the steps in which sparsity grows.", default=0.6, show_default=True)
 @click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
 @_number("--no-answer", "Questions with no answer, to one with (SQuAD 2.0: all).", default=0.0, show_default=True)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
-@click.option("--rule", type=click.Choice(DROP_RULES), default="attention", show_default=True, help="Of lengthdrop.")
+@click.option("--rule", type=click.Choice(DROP_RULES), default="probe", show_default=True, help=_RULE)
 @click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")
@@ -75,21 +82,23 @@ def train(
     **options: Any,
 ) -> None:
     """Train CHECKPOINT by a recipe into the checkpoint OUTPUT. Ctrl-C saves the state; --resume goes on from it."""
-    result = run_training(
-        checkpoint,
-        output,
-        Options(**options),
-        data=data,
-        teacher=teacher,
-        evaluation=evaluation,
-        limit=limit,
-        device=device,
-        state=state,
-        resume=resume,
-        force=force,
-        progress=stage_bars(),
-        report=_report(),
-    )
+    # Of a run that was stopped before its first step nothing is there to go on from, and it says so.
+    with resumable(f"--resume goes on from the last state saved in {state or f'{output}.state'}"):
+        result = run_training(
+            checkpoint,
+            output,
+            Options(**options),
+            data=data,
+            teacher=teacher,
+            evaluation=evaluation,
+            limit=limit,
+            device=device,
+            state=state,
+            resume=resume,
+            force=force,
+            progress=stage_bars(),
+            report=_report(),
+        )
     if as_json:
         echo_json(result.values())
         return

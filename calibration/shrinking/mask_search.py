@@ -126,8 +126,3 @@ def rearrange(mask: Mask, fisher: NDArray[np.float64]) -> Mask:
         stays[gone[first]], stays[kept[second]] = True, False
         rows += fisher[:, kept[second]] - fisher[:, gone[first]]
     return stays
-
-
-def quadratic_loss(mask: Mask, fisher: NDArray[np.float64]) -> float:
-    """The loss of a mask to second order: the sum of its layer's Fisher matrix over what goes."""
-    return float(fisher[np.ix_(~mask, ~mask)].sum())

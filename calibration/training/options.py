@@ -29,7 +29,7 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 Compute = Literal["auto", "bf16", "f32"]
 COMPUTES: tuple[Compute, ...] = get_args(Compute)
 
-# Recipes that teach a changed model to answer like another; which one is the checkpoint itself where none is given.
+# Recipes that teach a changed model to answer like another: the checkpoint itself where none is given (but to distil).
 _TAUGHT = {"distil", "prune-gain", "prune-gates", "block-movement", "sparse-1x4", "lock", "magnitude"}
 
 # Options that only some recipes read.
@@ -64,7 +64,8 @@ class Options:
     schedule: the share of the steps in which sparsity grows or gates close; the rest of them only learns.
     refresh: steps between two choices of what is zero.
     no_answer: so many questions with no answer, as a share of the others; of SQuAD 2.0 all of its own.
-    shortest: the least share of tokens that a layer keeps (lengthdrop). rule: how tokens are ranked then.
+    shortest: the least share of tokens that a layer keeps (lengthdrop). rule: how tokens are ranked then,
+    as search-lengths will.
     mode: of NNCF's pruning (magnitude).
     """
 
@@ -92,7 +93,7 @@ class Options:
     refresh: int = 50
     no_answer: float = 0.0
     shortest: float = 0.2
-    rule: DropRule = "attention"
+    rule: DropRule = "probe"
     mode: Mode = "local"
 
     @property

@@ -10,6 +10,7 @@ from converters.compaction import CompactionReport, Compatibility
 from converters.convert import convert as run_conversion
 from converters.fine_pruned.mask_scores import MASK_METHODS
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import finite
 
 
 @click.command()
@@ -41,6 +42,13 @@ from edge_qa.cli.app import echo_json
     default=None,
     help="With mask scores: whether a row that is masked as a whole loses its bias too.",
 )
+@click.option(
+    "--no-answer-threshold",
+    type=float,
+    callback=finite,
+    metavar="MARGIN",
+    help='The bundle answers "none" above this margin of logits unless told otherwise; evaluate finds it.',
+)
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def convert(
@@ -54,6 +62,7 @@ def convert(
     mask_method: str | None,
     mask_threshold: float | None,
     mask_bias: bool | None,
+    no_answer_threshold: float | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +88,7 @@ def convert(
         mask_method=mask_method,
         mask_threshold=mask_threshold,
         mask_bias=mask_bias,
+        no_answer_threshold=no_answer_threshold,
         force=force,
     )
     seconds = time.perf_counter() - begin

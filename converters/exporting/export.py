@@ -24,7 +24,12 @@ _VERIFIED = ((9,), _ROUNDED, (177,), (LONGEST,))
 
 
 def export(
-    source: Checkpoint, target: Path, *, force: bool = False, progress: Callable[[str], None] = lambda stage: None
+    source: Checkpoint,
+    target: Path,
+    *,
+    no_answer_threshold: float | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Conversion:
     """Write a bundle of a checkpoint that transformers can load. `converters.convert.convert` is its face.
 
@@ -43,7 +48,7 @@ def export(
     with new_bundle(target, force=force) as draft:
         progress("write")
         step = Step("convert", {"through": "torch"}, source.sha256, tool_versions() | torch_versions())
-        manifest = write_files(draft, source, model, _describe(network, model), step)
+        manifest = write_files(draft, source, model, _describe(network, model), step, no_answer_threshold)
         progress("verify")
         difference = _difference(Bundle.load(draft.folder), network, template)
     return Conversion(target, manifest, Verification(difference, rounding, len(_VERIFIED)))

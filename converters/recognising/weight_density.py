@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.ir.constants import product_weights
-from converters.recognising.patterns import Mask, ZeroPattern, is_nonzero, pattern_of
+from converters.recognising.patterns import Mask, is_nonzero
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle import Bundle
 from edge_qa.errors import BundleError
@@ -18,11 +18,6 @@ from edge_qa.errors import BundleError
 def weight_zeros(bundle: Bundle) -> dict[str, tuple[int, int]]:
     """Return (zeros, values) of the weight of every matrix product, by the name of the product."""
     return {name: (int(mask.size - np.count_nonzero(mask)), mask.size) for name, mask in nonzero_masks(bundle)}
-
-
-def weight_patterns(bundle: Bundle) -> dict[str, ZeroPattern]:
-    """Return where the zeros lie in the weight (out, in) of every matrix product."""
-    return {name: pattern_of(mask) for name, mask in nonzero_masks(bundle)}
 
 
 def lost_zeros(before: Bundle, after: Bundle) -> dict[str, int]:

@@ -92,7 +92,7 @@ def cli(debug: bool) -> None:
     """Answer questions from text on a CPU, in milliseconds.
 
     Exit codes: 0 done, 1 a negative verdict, 2 wrong usage, 3 bundle or checkpoint, 4 input,
-    5 inference, 6 resources.
+    5 inference, 6 resources, 70 an internal error, 130 interrupted.
     """
 
 
@@ -115,8 +115,9 @@ def main() -> NoReturn:
         sys.exit(0)
     except click.exceptions.Exit as request:
         sys.exit(request.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was left half-written", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        # A command that can go on later says so in what it raises.
+        click.echo(f"interrupted; {stop or 'nothing was left half-written'}", err=True)
         sys.exit(_INTERRUPTED)
     except click.ClickException as error:
         error.show()

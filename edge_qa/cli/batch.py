@@ -14,6 +14,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_file
 from edge_qa.bulk import select_many
+from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
@@ -61,7 +62,8 @@ def batch(
     show = progress_bar("batch")
     # Rows that were read and not yet answered; the answers come in the same order.
     waiting: deque[_Row] = deque()
-    with _open(source, output, append=done > 0) as (lines, sink):
+    how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
+    with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
         for number, (identity, row) in enumerate(zip(finished, rows, strict=False), 1):
             if identity != row.id:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration.shrinking.mask_gradients import fisher_diagonal, fisher_matrix
-from calibration.shrinking.mask_search import choose_options, quadratic_loss, rearrange, search_masks
+from calibration.shrinking.mask_search import choose_options, rearrange, search_masks
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs, width_options
 from converters.checkpoint import read_checkpoint
 from converters.families import read_encoder
@@ -90,6 +90,11 @@ def test_a_whole_layer_can_go_and_everything():
     assert (none.head_counts, none.widths) == ((0, 0), (0, 0))
     with pytest.raises(ValueError, match="cheapest"):
         search_masks(heads, neurons, table(), 0.9)
+
+
+def quadratic_loss(mask: np.ndarray, fisher: np.ndarray) -> float:
+    """The loss of a mask to second order: the sum of its layer's Fisher matrix over what goes."""
+    return float(fisher[np.ix_(~mask, ~mask)].sum())
 
 
 def test_costs_between_two_widths_lie_on_a_line():

@@ -1,8 +1,10 @@
 """edge-qa batch."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,21 @@ def test_lines_with_errors_are_told_again_after_resuming(command, int8_bundle, s
     assert command(*call).code == 4
     resumed = command(*call, "--resume")
     assert (resumed.code, "1 lines could not be used" in resumed.err) == (4, True)
+
+
+def test_an_interruption_says_how_it_goes_on(int8_bundle, source, tmp_path):
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle), "-", "--output", str(out)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write(source.read_text() * 4)
+    process.stdin.flush()  # and it waits for more
+    while process.poll() is None and not (out.exists() and out.read_bytes()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.strip() == f"interrupted; {out} holds the answers until then, and --resume goes on after them"
+    assert lines(out.read_text())
 
 
 def test_resume_needs_an_output(command, int8_bundle):

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from converters.convert import convert
 from edge_qa.cli.app import COMMANDS
+from edge_qa.errors import InputError
 
 TEXT = "The Analytical Engine was described by Ada Lovelace in 1843. Charles Babbage never built it."
 
@@ -54,6 +56,24 @@ def test_ask_reads_standard_input(int8_bundle):
         check=True,
     )
     assert done.stdout.startswith(b"1843")
+
+
+def test_a_bundle_may_refuse_by_its_own_threshold(command, checkpoint, tmp_path):
+    bundle = tmp_path / "bundle"
+    assert command("convert", checkpoint, bundle, "--no-answer-threshold", -1000).code == 0
+    assert command("ask", bundle, "Who?", "--text", TEXT, "--json").json[0]["answers"][0]["text"] == ""
+    refused = command("convert", checkpoint, tmp_path / "other", "--no-answer-threshold", "nan")
+    assert refused.code == 2
+    with pytest.raises(InputError, match="no_answer_threshold: got inf"):
+        convert(checkpoint, tmp_path / "other", no_answer_threshold=float("inf"))
+
+
+def test_the_demo_replaces_nothing_unasked(command, tmp_path):
+    (tmp_path / "int8").mkdir()
+    (tmp_path / "int8" / "mine.txt").write_text("mine")
+    shown = command("demo", "--folder", tmp_path)
+    assert (shown.code, "already exists" in shown.err) == (3, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["int8"]
 
 
 def test_ask_says_when_there_is_no_answer(command, int8_bundle):

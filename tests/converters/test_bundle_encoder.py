@@ -15,7 +15,8 @@ from converters.graph import build_graph
 from converters.ir.bundle_encoder import read_back
 from converters.ir.storage import round_to_storage
 from converters.ir.writer import write_ir
-from converters.recognising.weight_density import lost_zeros, weight_patterns, weight_zeros
+from converters.recognising.patterns import pattern_of
+from converters.recognising.weight_density import lost_zeros, nonzero_masks, weight_zeros
 from edge_qa._openvino import ov
 from edge_qa.bundle import Bundle
 from edge_qa.engine import Engine
@@ -152,7 +153,7 @@ def test_quantizing_keeps_every_zero_and_the_pattern(sparse_bundles):
     assert before.keys() == after.keys()
     assert all(after[name][0] >= zeros for name, (zeros, _) in before.items())
     assert set(lost_zeros(fp16, int8).values()) == {0}
-    patterns = weight_patterns(int8)
+    patterns = {name: pattern_of(mask) for name, mask in nonzero_masks(int8)}
     assert patterns["encoder.layer.0.ffn.0.up"].block == (4, 1)
     assert patterns["encoder.layer.0.ffn.0.up"].shape == (128, 64)
 
@@ -193,7 +194,7 @@ def test_zero_points_and_turned_weights_are_understood(fp16_bundle, tmp_path):
     files = {name: np.fromfile(tmp_path / "b" / name, np.uint8) for name in (MODEL_XML, MODEL_BIN)}
     bundle = replace(Bundle.load(fp16_bundle), contents=files)
     assert weight_zeros(bundle) == {"plain": (4, 6), "quantized": (5, 6), "turned": (2, 4)}
-    patterns = weight_patterns(bundle)
+    patterns = {name: pattern_of(mask) for name, mask in nonzero_masks(bundle)}
     assert patterns["plain"].shape == (2, 3)
     assert patterns["plain"].zero_columns == 1  # the third input
     assert patterns["turned"].zero_rows == 1  # the first output

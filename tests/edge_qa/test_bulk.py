@@ -9,6 +9,7 @@ import pytest
 from edge_qa import QuestionAnswerer
 from edge_qa.bulk import select_many
 from edge_qa.dataset import read_dataset
+from edge_qa.engine import Engine
 from edge_qa.errors import InputError
 
 
@@ -37,6 +38,23 @@ def test_a_stream_takes_no_more_than_it_needs(qa, pairs):
     answers = list(islice(qa.stream(source), 10))
     assert answers[0].text == qa.answer(*pairs[0]).text
     assert next(taken) < 60
+
+
+def test_only_a_stream_begins_with_small_blocks(qa, pairs, monkeypatch):
+    sizes = []
+    logits = Engine.logits
+
+    def counted(self, windows, **options):
+        sizes.append(len(windows))
+        return logits(self, windows, **options)
+
+    monkeypatch.setattr(Engine, "logits", counted)
+    short = [(question, "Ada Lovelace wrote it.") for question, _ in pairs[:12]]
+    qa.answer_many(short)
+    assert sizes == [12]
+    sizes.clear()
+    list(qa.stream(short))
+    assert sizes == [4, 8, 0]
 
 
 def test_an_error_comes_at_its_pair(qa, pairs):
