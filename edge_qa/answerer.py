@@ -25,6 +25,8 @@ from edge_qa.windows import Window, make_windows
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
+# Of a timeout: what is ranked is read a second time, up to the last window that is run.
+_RANKING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -220,28 +222,40 @@ class QuestionAnswerer:
         (0 is the usual start; None, the default of bundles not trained for it, always answers).
         shortlist: run only this many windows, those that share most rare words with the question.
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
-        At least one window is always read.
+        With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
+        was not seen by then is not ranked. At least one window is always read.
         budget: which token-drop configuration answers (the one loaded with).
-        The context may be of any length: what is held does not grow with it.
+        The context may be of any length: what is held does not grow with it, but for 4 bytes of each
+        window and token of the question where there is a shortlist.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
         for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):
             if value is not None and value < 1:
                 raise InputError(f"{name}: got {value}, wanted at least 1")
-        deadline = None if timeout is None else time.monotonic() + timeout
+        begin = time.monotonic()
+
+        def is_late(share: float = 1.0) -> bool:
+            return timeout is not None and time.monotonic() - begin >= share * timeout
+
         windows = self.windows(question, context)
+        chosen, most, partial = None, max_windows, False
         if shortlist is not None:
-            windows = shortlisted(windows, self.windows(question, context), shortlist)
+            count = shortlist if max_windows is None else min(shortlist, max_windows)
+            chosen = shortlisted(
+                windows, self.windows(question, context), count, is_late=lambda: is_late(_RANKING_SHARE)
+            )
+            windows, most = chosen.windows, None
+            partial = not chosen.complete or (count < shortlist and count < chosen.ranked)
         selector = SpanSelector(top_k or 1, self._max_answer_len(max_answer_len))
         engine = self.engine_of(budget)
-        read, window = 0, next(windows, None)
-        partial = False
-        while window is not None and not partial:
+        for read, window in enumerate(windows, 1):
             start, end = engine.logits([window])
             selector.add(window, start[0], end[0])
-            read, window = read + 1, next(windows, None)
-            stop = read == max_windows or (deadline is not None and time.monotonic() >= deadline)
-            partial = stop and window is not None
+            if read == most or is_late():
+                # Of a shortlist the next one may be far away in the text.
+                left = next(windows, None) is not None if chosen is None else read < chosen.count
+                partial = partial or left
+                break
         answers = self.answers(
             selector.result(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial
         )
@@ -268,7 +282,8 @@ class QuestionAnswerer:
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
 
-        Pairs are taken a block at a time, so an endless or a slow source is fine.
+        Pairs are taken a block at a time, up to 256 windows of them, so an endless source is fine; a slow one,
+        too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
         return self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=True)
@@ -333,6 +348,10 @@ class QuestionAnswerer:
                     "context is empty once tokenized (only control or zero-width characters); give some text"
                 )
             yield window
+
+    def forget_contexts(self) -> None:
+        """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""
+        self._short_context.cache_clear()
 
     def prepare(self, question: str, context: str) -> Prepared:
         """Tokenize and cut into windows, all at once."""

@@ -81,13 +81,16 @@ def check_file(
             if other is not None and (place := Path(os.path.realpath(other))) in (real, *real.parents):
                 where = "is" if place == real else "is inside"
                 raise error(f"{path}: {where} what is {what} ({other}); give another name")
-    if not path.parent.is_dir():
-        raise ResourceError(f"{path}: cannot be written, its folder does not exist; create {path.parent} first")
-    if path.is_dir():
-        raise error(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not force:
-        raise error(f"{path}: already exists; give another name, or --force to replace it")
     try:
+        if not path.parent.is_dir():
+            raise ResourceError(f"{path}: cannot be written, its folder does not exist; create {path.parent} first")
+        if path.is_dir():
+            raise error(f"{path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            # It would become a plain file, /dev/null for the whole machine.
+            raise error(f"{path}: is a device or a pipe; give the name of a file")
+        if path.exists() and not force:
+            raise error(f"{path}: already exists; give another name, or --force to replace it")
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         draft.touch(exist_ok=False)
         draft.unlink()

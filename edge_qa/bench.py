@@ -210,13 +210,15 @@ def _measure(
         for workload, found in zip(workloads, samples, strict=True):
             for first in range(0, len(workload.rounds[0][0]), TURN):
                 for number in _rotated(len(answerers), turns):
-                    # Untimed, and no question of this turn: brings the weights back into the cache.
+                    # Untimed: brings the weights back into the cache. What is timed is not remembered from before.
                     _ask(answerers[number], workload.rounds[number][0][first - 1])
+                    answerers[number].forget_contexts()
                     turn = workload.rounds[number][repetition][first : first + TURN]
                     found[number].parts += [_ask(answerers[number], pair) for pair in turn]
                     steps.add(len(turn))
                 turns += 1
             for number in _rotated(len(answerers), repetition):
+                answerers[number].forget_contexts()
                 begin = time.perf_counter()
                 answerers[number].answer_many(workload.rounds[number][repetition])
                 found[number].bulk.append(time.perf_counter() - begin)

@@ -81,13 +81,14 @@ class Bundle:
 def load_manifest(folder: Path) -> Manifest:
     """Read and check bundle.json alone. Raises BundleError."""
     path = folder / MANIFEST_NAME
-    if not folder.is_dir():
-        kind = "is not a folder" if folder.exists() else "does not exist"
-        raise BundleError(f"{folder}: {kind}; give the folder of a bundle, made with edge-qa convert")
-    if not path.is_file():
-        hint = f"convert it first: edge-qa convert {folder} BUNDLE" if (folder / "config.json").is_file() else _RESTORE
-        raise BundleError(f"{folder}: not a bundle, it holds no {MANIFEST_NAME}; {hint}")
     try:
+        if not folder.is_dir():
+            kind = "is not a folder" if folder.exists() else "does not exist"
+            raise BundleError(f"{folder}: {kind}; give the folder of a bundle, made with edge-qa convert")
+        if not path.is_file():
+            is_checkpoint = (folder / "config.json").is_file()
+            hint = f"convert it first: edge-qa convert {folder} BUNDLE" if is_checkpoint else _RESTORE
+            raise BundleError(f"{folder}: not a bundle, it holds no {MANIFEST_NAME}; {hint}")
         if path.stat().st_size > _LARGEST_MANIFEST:
             raise BundleError(f"{path}: {path.stat().st_size} bytes is no manifest; {_RESTORE}")
         content = path.read_bytes()
@@ -129,9 +130,9 @@ def _record(path: Path) -> FileRecord:
 
 
 def _read_checked(path: Path, record: FileRecord) -> NDArray[np.uint8]:
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{path}: missing or not a plain file; {_RESTORE}")
     try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: missing or not a plain file; {_RESTORE}")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != record.bytes:

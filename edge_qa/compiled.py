@@ -77,8 +77,8 @@ def _compile(core: ov.Core, bundle: Bundle, options: dict[str, Any], xml: str) -
 
 def _entry(bundle: Bundle, options: dict[str, Any], xml: str, folder: Path) -> tuple[Path, dict[str, str]]:
     """Where a compiled model is kept, and all that it depends on."""
-    if not folder.is_dir():
-        kind = "is not a folder" if folder.exists() else "does not exist"
+    if not os.path.isdir(folder):
+        kind = "is not a folder" if os.path.exists(folder) else "does not exist"
         raise ResourceError(f"{folder}: {kind}; create the folder for compiled models first, or give none")
     key = {
         "format": str(_FORMAT),

@@ -59,7 +59,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     Raises BundleError if there is no folder `bundle`; whatever is wrong inside it is a finding.
     """
     path = None if bundle is None else Path(bundle)
-    if path is not None and not path.is_dir():
+    if path is not None and not os.path.isdir(path):
         raise BundleError(f"{path}: is no folder; give the folder of a bundle, made with edge-qa convert")
     machine, memory = this_machine(), this_memory()
     findings = [*_look_at_cpu(machine), *_look_at_memory(memory)]

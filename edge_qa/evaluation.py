@@ -1,8 +1,9 @@
 """Score bundles on a data set with the official metric, and time every question."""
 
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -98,8 +99,9 @@ def evaluate(
     no_answer_threshold: as for `answer`; on data with unanswerable questions the threshold of the
     best F1 is searched besides.
     warm_up: run every input length once before timing starts.
-    Raises InputError if a question cannot be asked at all (blank, not valid Unicode).
+    Raises InputError if the data cannot be scored, or a question not asked (blank, not valid Unicode).
     """
+    scorable(dataset)
     examples = _spread(dataset.examples, limit)
     runs = [_Run(name, answerer, no_answer_threshold) for name, answerer in answerers]
     if warm_up:
@@ -144,7 +146,7 @@ class _Run:
         if self.threshold is not None:
             given = {key: "" if self.margins[key] > self.threshold else text for key, text in given.items()}
         if dataset.version == "v2.0":
-            best = best_no_answer_threshold(examples, self.predictions, self.margins, metric="f1")
+            best = best_no_answer_threshold(examples, self.predictions, _finite(self.margins), metric="f1")
         milliseconds = np.array(self.seconds) * 1000
         p50, p90, p99 = np.percentile(milliseconds, [50, 90, 99]).tolist()
         defaults, budget = self.answerer.defaults, self.answerer.budget
@@ -169,6 +171,12 @@ class _Run:
             predictions=given,
             question_ms=tuple(milliseconds.tolist()),
         )
+
+
+def _finite(margins: Mapping[str, float]) -> dict[str, float]:
+    """The margins; where a text has no span at all, more than any other."""
+    largest = max((margin for margin in margins.values() if math.isfinite(margin)), default=0.0)
+    return {key: margin if math.isfinite(margin) else largest + 1 for key, margin in margins.items()}
 
 
 def _spread(examples: tuple[Example, ...], limit: int | None) -> tuple[Example, ...]:

@@ -4,7 +4,8 @@ BM25 (Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework") over
 tokens of the question count most, repeated ones less and less.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,15 +15,34 @@ from edge_qa.windows import Window
 _K1, _B = 1.2, 0.75
 
 
-def shortlisted(windows: Iterator[Window], again: Iterator[Window], count: int) -> Iterator[Window]:
-    """Yield the `count` windows that rank highest, in the order of the text.
+@dataclass(frozen=True)
+class Shortlist:
+    """windows: those that rank highest, in the order of the text; count: how many; ranked: out of how many.
+
+    complete: whether these were all windows.
+    """
+
+    windows: Iterator[Window]
+    count: int
+    ranked: int
+    complete: bool
+
+
+def shortlisted(
+    windows: Iterator[Window], again: Iterator[Window], count: int, *, is_late: Callable[[], bool] = lambda: False
+) -> Shortlist:
+    """Return the `count` windows that rank highest.
 
     windows, again: the same windows twice; they are read once to rank and once to yield, so that
-    none needs to be kept.
+    none needs to be kept. is_late: looked at after each; once it is true only those seen are ranked.
     """
     frequencies, lengths = [], []
     asked: np.ndarray | None = None
+    complete = True
     for window in windows:
+        if asked is not None and is_late():
+            complete = False
+            break
         if asked is None:
             asked = np.unique(window.input_ids[: window.first])
         inside = window.input_ids[window.first : window.first + window.context_tokens]
@@ -32,7 +52,17 @@ def shortlisted(windows: Iterator[Window], again: Iterator[Window], count: int) 
     scores = bm25(np.array(frequencies), np.array(lengths))
     # A stable sort: of equals the earlier window.
     best = set(np.argsort(-scores, kind="stable")[:count].tolist())
-    return (window for place, window in enumerate(again) if place in best)
+    return Shortlist(_those_at(best, again), len(best), len(scores), complete)
+
+
+def _those_at(places: set[int], windows: Iterator[Window]) -> Iterator[Window]:
+    """Yield the windows at some places; what comes after the last of them is not read."""
+    last = max(places)
+    for place, window in enumerate(windows):
+        if place in places:
+            yield window
+        if place == last:
+            return
 
 
 def bm25(frequencies: np.ndarray, lengths: np.ndarray) -> np.ndarray:

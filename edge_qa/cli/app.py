@@ -1,5 +1,6 @@
 """The lazy command table, and how errors become one line and an exit code."""
 
+import contextlib
 import json
 import os
 import signal
@@ -117,7 +118,7 @@ def main() -> NoReturn:
         sys.exit(request.exit_code)
     except (click.Abort, KeyboardInterrupt) as stop:
         # A command that can go on later says so in what it raises.
-        click.echo(f"interrupted; {stop or 'nothing was left half-written'}", err=True)
+        click.echo(f"interrupted; {str(stop) or 'nothing was left half-written'}", err=True)
         sys.exit(_INTERRUPTED)
     except click.ClickException as error:
         error.show()
@@ -128,9 +129,18 @@ def main() -> NoReturn:
             raise
         _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except BrokenPipeError:
-        # The reader has gone; keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone.
+        _discard_output()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            _discard_output()
+        where = error.filename if isinstance(error.filename, str) else "standard output or a file"
+        _fail(ResourceError(f"{where}: cannot be read or written ({error.strerror or error})"), 6)
     except MemoryError:
         _fail(ResourceError("out of memory; close other programs, or use a smaller model or input"), 6)
     except Exception as error:
@@ -150,7 +160,16 @@ def _fail(error: EdgeQAError, code: int) -> NoReturn:
 def _report(kind: str, message: str) -> None:
     """With --json a program reads stdout: it finds the error there, as JSON."""
     if "--json" in sys.argv:
-        echo_json({"error": {"kind": kind, "message": message}})
+        try:
+            echo_json({"error": {"kind": kind, "message": message}})
+        except OSError:
+            _discard_output()
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from complaining when it flushes at exit what nobody can take."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def echo_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option
+from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
 from edge_qa.start import start
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--text", help="Text to answer from, given here.")
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers to show.")
 @click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
-@click.option(
-    "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
-)
+@no_answer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @click.option(
     "--cache",

@@ -1,6 +1,7 @@
 """edge-qa batch: many questions from JSON lines, answers as JSON lines."""
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_file
 from edge_qa.bulk import select_many
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option
+from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 
@@ -28,9 +29,7 @@ from edge_qa.errors import InputError, ResourceError
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
 @click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
-@click.option(
-    "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
-)
+@no_answer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budget_option
 def batch(
@@ -49,12 +48,14 @@ def batch(
 
     One line comes out for each line that goes in, in the same order: {"id", "answers"}, or {"id",
     "error"} for a line that cannot be used, which does not stop the rest. The id is the line's number
-    where it has none. Exit code 4 if any line had an error.
+    where it has none; --resume compares nothing but ids. Exit code 4 if any line had an error.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
     if output is not None:
-        check_file(output, force=force or resume, sources=[] if source == "-" else [source])
+        check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
+        if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
+            raise InputError(f"{output}: is what standard input reads; give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
     longest = max_answer_len or answerer.defaults.max_answer_len
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
@@ -65,7 +66,13 @@ def batch(
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
-        for number, (identity, row) in enumerate(zip(finished, rows, strict=False), 1):
+        for number, identity in enumerate(finished, 1):
+            row = next(rows, None)
+            if row is None:
+                raise InputError(
+                    f"{output}: answers {len(finished)} lines, and {source} has {number - 1}; resume with the input of "
+                    "the run that was interrupted"
+                )
             if identity != row.id:
                 raise InputError(
                     f"{output}: line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}; "
@@ -82,8 +89,7 @@ def batch(
                     outcome.selection, outcome.context, top_k=top_k, no_answer_threshold=no_answer_threshold
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
-            sink.write(json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n")
-            sink.flush()
+            _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
             if total:
                 show(min(number, total), total)
     if failed:
@@ -98,6 +104,18 @@ class _Row:
     question: str = ""
     context: str = ""
     error: str = ""
+
+
+def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
+    try:
+        sink.write(line)
+        sink.flush()
+    except OSError as error:
+        if output is None:
+            raise
+        raise ResourceError(
+            f"{output}: cannot be written ({error.strerror}); make room, and --resume goes on from there"
+        ) from None
 
 
 def _remember(rows: Iterable[_Row], waiting: deque[_Row]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option
+from edge_qa.cli.options import budgets_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.dataset import read_dataset
 from edge_qa.evaluation import Evaluation, shown_name
@@ -21,9 +21,7 @@ from edge_qa.evaluation import evaluate as run_evaluation
     "--data", required=True, type=click.Path(path_type=Path), help="SQuAD file (.json, .json.gz) or JSON lines"
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N questions, spread over the data.")
-@click.option(
-    "--no-answer-threshold", type=float, metavar="MARGIN", help='Answer "none" above this margin of logits; try 0.'
-)
+@no_answer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budgets_option
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")

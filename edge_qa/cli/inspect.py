@@ -1,5 +1,6 @@
 """edge-qa inspect: what a bundle or a checkpoint holds."""
 
+import os
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -68,7 +69,8 @@ def inspect(
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return (path / "config.json").is_file() and not (path / MANIFEST_NAME).exists()
+    # Not Path.is_file: that raises where one may not look, and the bundle says it better.
+    return os.path.isfile(path / "config.json") and not os.path.exists(path / MANIFEST_NAME)
 
 
 def _look_at_weights() -> Any:

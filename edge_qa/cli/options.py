@@ -25,6 +25,22 @@ budgets_option = click.option(
 )
 
 
+def no_nan(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuse "nan", which no comparison is true of; inf and -inf may mean always and never."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter(f"got {value}, wanted a number")
+    return value
+
+
+no_answer_option = click.option(
+    "--no-answer-threshold",
+    type=float,
+    callback=no_nan,
+    metavar="MARGIN",
+    help='Answer "none" above this margin of logits; try 0.',
+)
+
+
 def finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
     """Refuse what is no number, which click's ranges let through."""
     if value is not None and not math.isfinite(value):

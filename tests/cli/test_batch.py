@@ -108,6 +108,47 @@ def test_lines_with_errors_are_told_again_after_resuming(command, int8_bundle, s
     assert (resumed.code, "1 lines could not be used" in resumed.err) == (4, True)
 
 
+def test_resuming_with_a_shorter_input_is_refused(int8_bundle, source, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert run(int8_bundle, source, "--output", out).returncode == 0
+    before = out.read_bytes()
+    source.write_text("".join(source.read_text().splitlines(keepends=True)[:2]))
+    done = run(int8_bundle, source, "--output", out, "--resume")
+    assert (done.returncode, "answers 3 lines, and" in done.stderr) == (4, True)
+    assert out.read_bytes() == before
+
+
+def test_what_standard_input_reads_is_not_emptied(int8_bundle, source):
+    before = source.read_text()
+    command = [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle), "-", "--output", str(source), "--force"]
+    with source.open() as file:
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
+    assert (done.returncode, source.read_text()) == (4, before)
+    assert "is what standard input reads" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["batch", "inspect", "inspect --json"])
+def test_a_full_disk_is_one_line(int8_bundle, source, command):
+    name, *options = command.split()
+    call = [sys.executable, "-m", "edge_qa", name, str(int8_bundle), *options]
+    if name == "batch":
+        call.append(str(source))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 6
+    assert done.stderr.startswith("error: ")
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_error_for_a_reader_that_has_gone(tmp_path):
+    code = f"{sys.executable} -m edge_qa inspect {tmp_path}/none --json | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in ("3", "0")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_an_interruption_says_how_it_goes_on(int8_bundle, source, tmp_path):
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle), "-", "--output", str(out)]

@@ -337,7 +337,7 @@ def test_quantizing_twice(command, int8_bundle, questions, out):
 
 def test_an_evaluation_question_that_cannot_be_asked(command, int8_bundle, tmp_path):
     (tmp_path / "data.jsonl").write_text(json.dumps({"question": " ", "context": "Ada.", "answers": ["Ada"]}))
-    check(command("evaluate", int8_bundle, "--data", tmp_path / "data.jsonl"), INPUT, "question is empty")
+    check(command("evaluate", int8_bundle, "--data", tmp_path / "data.jsonl"), INPUT, "blank; correct or remove it")
 
 
 def test_predictions_replace_nothing_unasked(command, int8_bundle, questions, tmp_path):
@@ -350,6 +350,35 @@ def test_predictions_replace_nothing_unasked(command, int8_bundle, questions, tm
     result = command("evaluate", int8_bundle, "--data", data, "--limit", 1, "--predictions", tmp_path / "old.json")
     check(result, INPUT, "already exists", "--force")
     assert Path(data).read_bytes() == before
+
+
+def test_a_pipe_is_not_replaced(command, int8_bundle, questions, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    result = command("evaluate", int8_bundle, "--data", questions, "--limit", 1, "--predictions", pipe, "--force")
+    assert (result.code, pipe.is_fifo()) == (4, True)
+    assert "is a device or a pipe" in result.err
+
+
+@pytest.mark.parametrize("call", [("ask", "Who?", "--text", "Ada."), ("inspect",), ("doctor",), ("bench",)])
+def test_a_bundle_with_too_long_a_name(command, call):
+    name, *rest = call
+    result = command(name, "x" * 300, *rest)
+    assert (result.code, result.err.count("\n")) == (3, 1)
+
+
+def test_data_without_answers_is_refused_before_anything_is_asked(command, int8_bundle, tmp_path):
+    data = tmp_path / "lines.jsonl"
+    row = '{"question": "Who?", "context": "Ada."'
+    data.write_text(f'{row}, "answers": ["Ada"]}}\n{row}}}\n')
+    result = command("evaluate", int8_bundle, "--data", data, "--limit", 1)
+    assert (result.code, "has no answer to score by" in result.err) == (4, True)
+
+
+@pytest.mark.parametrize("name", ["ask", "batch", "evaluate"])
+def test_a_threshold_that_is_no_number(command, int8_bundle, name):
+    result = command(name, int8_bundle, "x", "--no-answer-threshold", "nan")
+    assert (result.code, "got nan, wanted a number" in result.err) == (2, True)
 
 
 def test_predictions_that_cannot_be_written(command, int8_bundle, questions, tmp_path):

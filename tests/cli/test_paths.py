@@ -44,6 +44,7 @@ def test_pages_and_predictions_do_not_land_in_a_bundle(command, sources, questio
         ("inspect", checkpoint, "--html", checkpoint / "model.safetensors", "--force"),
         ("evaluate", bundle, "--data", questions, "--predictions", weights, "--force"),
         ("bench", bundle, "--html", weights, "--force"),
+        ("batch", bundle, questions, "--output", weights, "--force"),
     ]
     for call in calls:
         result = command(*call)

@@ -1,8 +1,9 @@
 """Many questions at once give the answers of one by one."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, islice
+from itertools import chain, count, islice
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_only_a_stream_begins_with_small_blocks(qa, pairs, monkeypatch):
     assert sizes == [12]
     sizes.clear()
     list(qa.stream(short))
-    assert sizes == [4, 8, 0]
+    assert sizes == [1, 2, 4, 5]
 
 
 def test_an_error_comes_at_its_pair(qa, pairs):
@@ -70,6 +71,58 @@ def test_an_error_does_not_stop_the_others(qa, pairs):
     outcomes = list(select_many(qa, source, max_answer_len=30))
     assert [outcome.error is None for outcome in outcomes] == [True, False, False, True]
     assert "lone surrogate" in str(outcomes[2].error)
+
+
+def test_lines_without_a_window_are_not_kept_back(qa, pairs):
+    taken = count()
+    source = ((" ", "text") for _ in iter(int, 1) if next(taken) >= 0)
+    outcomes = list(islice(select_many(qa, source, max_answer_len=30), 5))
+    assert all("question is empty" in str(outcome.error) for outcome in outcomes)
+    assert next(taken) == 5
+    # Behind one that has windows they wait, but not for ever.
+    taken = count()
+    first = (pair for pair in [pairs[0], pairs[1]])
+    source = chain(first, ((" ", "text") for _ in iter(int, 1) if next(taken) >= 0))
+    assert [outcome.error is None for outcome in islice(select_many(qa, source, max_answer_len=30), 3)] == [
+        *(True, True),
+        False,
+    ]
+    assert next(taken) < 300
+
+
+def test_what_the_source_raises_comes_after_what_it_gave(qa, pairs):
+    def source():
+        yield from pairs[:5]
+        raise OSError("the line is dead")
+
+    got = []
+    with pytest.raises(OSError, match="the line is dead"):
+        for answer in qa.stream(source()):
+            got.append(answer.text)
+    assert got == [qa.answer(*pair).text for pair in pairs[:5]]
+
+
+def test_a_slow_source_is_answered_pair_by_pair(qa, pairs):
+    log = []
+
+    def source():
+        for number, pair in enumerate(pairs[:4]):
+            time.sleep(0.06)
+            log.append(f"asks {number}")
+            yield pair
+
+    for number, _ in enumerate(qa.stream(source())):
+        log.append(f"hears {number}")
+    assert log == [f"{what} {number}" for number in range(4) for what in ("asks", "hears")]
+
+
+def test_a_closed_answerer_ends_an_endless_stream(fp16_bundle, pairs):
+    closed = QuestionAnswerer.load(fp16_bundle)
+    answers = closed.stream(pair for _ in iter(int, 1) for pair in pairs)
+    next(answers)
+    closed.close()
+    with pytest.raises(InputError, match="closed"):
+        list(answers)
 
 
 def test_nothing_gives_nothing(qa):

@@ -83,6 +83,22 @@ def test_limits_say_that_the_answer_is_partial(qa, long_text):
     assert not qa.answer("Who opened Zanzibar Lighthouse?", long_text, timeout=60).partial
 
 
+def test_limits_leave_the_likeliest_of_a_shortlist(qa, long_text):
+    question = "Who opened Zanzibar Lighthouse?"
+    answer = qa.answer(question, long_text, shortlist=5, max_windows=1)
+    assert answer.text == qa.answer(question, long_text, shortlist=1).text == "Mary Dunmore"
+    assert answer.partial
+    assert not qa.answer(question, long_text, shortlist=5).partial
+
+
+def test_a_timeout_holds_for_the_ranking_too(qa, long_text, monkeypatch):
+    drawn = []
+    windows = qa.windows
+    monkeypatch.setattr(qa, "windows", lambda *pair: (drawn.append(1) or window for window in windows(*pair)))
+    assert qa.answer("Who opened Zanzibar Lighthouse?", long_text, shortlist=2, timeout=0).partial
+    assert len(drawn) <= 3  # the first to rank it, the second to see that it is late, the first again
+
+
 @pytest.mark.parametrize("option", ["shortlist", "max_windows"])
 def test_a_limit_of_nothing_is_refused(qa, option):
     with pytest.raises(InputError, match=f"{option}: got 0, wanted at least 1"):
