@@ -357,7 +357,7 @@ def test_a_loss_that_is_no_number(folder):
         ({"ratio": 0.5}, "ratio: finetune does not use it, only prune-gain"),
         ({"steps": 3, "epochs": 2.0}, "steps, epochs: give one"),
         ({"recipe": "magnitude", "schedule": 0.5}, "schedule: mode local does not use it"),
-        ({"mode": "global", "rule": "probe"}, "rule: .* mode: finetune does not use it, only magnitude"),
+        ({"mode": "global", "rule": "attention"}, "rule: .* mode: finetune does not use it, only magnitude"),
     ],
 )
 def test_options_that_cannot_be_used(changes, words):
