@@ -225,8 +225,8 @@ class QuestionAnswerer:
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
         budget: which token-drop configuration answers (the one loaded with).
-        The context may be of any length: what is held does not grow with it, but for 4 bytes of each
-        window and token of the question where there is a shortlist.
+        The context may be of any length: what is held does not grow with it, but for a shortlist's count
+        of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
         for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):

@@ -34,7 +34,7 @@ def shortlisted(
     """Return the `count` windows that rank highest.
 
     windows, again: the same windows twice; they are read once to rank and once to yield, so that
-    none needs to be kept. is_late: looked at after each; once it is true only those seen are ranked.
+    none needs to be kept. is_late: looked at before each but the first; once it is true only those seen are ranked.
     """
     frequencies, lengths = [], []
     asked: np.ndarray | None = None

@@ -137,3 +137,13 @@ def test_in_bulk_every_question_gets_its_own_windows(squad_loop):
     pairs = [(str(number % 3), CONTEXT) for number in range(11)]
     assert loop.answer_many(pairs) == [CONTEXT[number % 3] for number in range(11)]
     assert loop.answer_many(pairs) == [loop.answer(*pair) for pair in pairs]
+
+
+def test_candidates_are_compared_by_the_words_that_they_share(monkeypatch):
+    monkeypatch.syspath_prepend(str(RIVALS))
+    from make_onnx import shared_words
+
+    # Alike but for case; one of two words against one: 2/3; nothing shared; nothing at all on both sides.
+    assert shared_words(["Ada", "old london", "a", ""], ["ada", "London", "b", ""]) == pytest.approx(
+        (1 + 2 / 3 + 0 + 1) / 4
+    )
