@@ -28,7 +28,7 @@ class FakeRequest:
 
 
 def test_the_peak_is_that_of_the_best_five_runs_without_the_warm_up(monkeypatch):
-    warm_up, blocks = [9.0] * 5, [3.0, 2.0, 1.5, 4.0, 2.5]
+    warm_up, blocks = [9.0] * 5, [1.5, 3.0, 2.0, 4.0, 2.5]
     seconds = [*warm_up, *(value for block in blocks for value in (block - 0.5, *[block] * 3, block + 0.5))]
     monkeypatch.setattr(ceiling, "_request", lambda model, threads, profile: FakeRequest(seconds))
     assert ceiling._product_seconds(4, 8, 8, 1) == pytest.approx(1.5)

@@ -6,11 +6,14 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.side_by_side.contenders import REFERENCE
-from benchmarks.side_by_side.environments import Environment, InstallError
-from benchmarks.side_by_side.run import Benchmark
+from benchmarks.side_by_side.environments import Environment, InstallError, measuring_sources
+from benchmarks.side_by_side.questions import read_sample
+from benchmarks.side_by_side.run import Benchmark, Plan
 from benchmarks.side_by_side.store import Store, read_results
 from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
 from benchmarks.side_by_side.workers import WorkerError
+from converters.checkpoint import read_checkpoint
+from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.machine import CPUTime
 
@@ -203,6 +206,22 @@ def test_other_versions_do_not_go_on_with_a_run(tmp_path):
     assert read_results(tmp_path / "results.json")["environments"]["edge-qa"]["packages"] == {"openvino": "1"}
 
 
+def test_other_code_that_measures_does_not_go_on_with_a_run(tmp_path, checkpoint, questions, monkeypatch):
+    assert {"turns.py", "starts.py", "ceiling.py", "artefacts.py"} <= {path.name for path in measuring_sources()}
+    file = tmp_path / "turns.py"
+    monkeypatch.setattr("benchmarks.side_by_side.run.measuring_sources", lambda: [file])
+    sample = read_sample(questions, 3)
+    plan = Plan(
+        *(read_checkpoint(checkpoint), read_dataset(questions), sample, (REFERENCE,), tmp_path, {}),
+        *(1, 1, 1, 1, 1, 1, False),
+    )
+    codes = set()
+    for content in ("PAUSE = 1", "PAUSE = 1", "PAUSE = 2"):
+        file.write_text(content)
+        codes.add(plan.settings()["code"])
+    assert len(codes) == 2
+
+
 def test_without_the_reference_nothing_is_measured(tmp_path, monkeypatch):
     def fail(name, place, say):
         raise InstallError("no network")
@@ -228,6 +247,9 @@ def test_what_other_programs_disturb_is_marked(tmp_path, monkeypatch, others, to
     others = 0.7
     with pytest.raises(KeyboardInterrupt), made._watched("more"):
         raise KeyboardInterrupt
+    others = 0.6
+    with made._watched("more"):
+        pass
     others = 0.0
     with made._watched("more"):
         pass

@@ -60,6 +60,13 @@ def test_no_passage_is_asked_about_twice_in_a_row():
     assert [example.id for example in round_the_passages(examples)] == ["a", "d", "f", "b", "e", "c"]
 
 
+def test_a_sample_goes_round_its_passages(questions):
+    sample = read_sample(questions, 282)
+    passages = len({example.context for example in sample.examples})
+    first = [example.context for example in sample.examples[:passages]]
+    assert len(set(first)) == passages > 8
+
+
 def test_only_answerable_questions_are_asked(questions):
     sample = read_sample(questions, 7)
     assert (sample.of, len(sample.examples)) == (282, 7)

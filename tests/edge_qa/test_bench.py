@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from edge_qa import answerer as answerer_module
 from edge_qa import bench as bench_module
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bench import bench
@@ -158,6 +159,18 @@ def test_a_data_set_is_timed_as_it_is(bundles, tmp_path):
     assert timing.mean_windows == 2
     assert report.settings.lengths == ()
     assert len(report.settings.data_sha256) == 64
+
+
+def test_no_turn_and_no_bulk_pass_finds_its_texts_remembered(bundles, tmp_path, monkeypatch):
+    data = tmp_path / "data.jsonl"
+    rows = [{"question": f"who {word} ?", "context": "ada flew a pilot at noon"} for word in ("flew", "sang", "ran")]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found: list[bool] = []
+    tokenize_whole = answerer_module._tokenize_whole
+    monkeypatch.setattr(answerer_module, "_tokenize_whole", lambda *given: found.append(True) or tokenize_whole(*given))
+    bench(bundles[:1], data=data, questions=3, repeat=2, starts=0)
+    # Looked through, and warmed up with; then for each of two repetitions one turn and one bulk pass.
+    assert len(found) == 1 + 2 * 2
 
 
 def test_a_question_that_cannot_be_asked_is_named(bundles, tmp_path):

@@ -1,5 +1,8 @@
 """Long texts: pieces give the tokens of the whole, memory does not grow, limits say that they cut."""
 
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -97,6 +100,39 @@ def test_a_timeout_holds_for_the_ranking_too(qa, long_text, monkeypatch):
     monkeypatch.setattr(qa, "windows", lambda *pair: (drawn.append(1) or window for window in windows(*pair)))
     assert qa.answer("Who opened Zanzibar Lighthouse?", long_text, shortlist=2, timeout=0).partial
     assert len(drawn) <= 3  # the first to rank it, the second to see that it is late, the first again
+
+
+def test_half_of_a_timeout_goes_to_the_ranking(qa, long_text, monkeypatch):
+    ticks = count()  # a second passes each time that somebody looks at the clock
+    monkeypatch.setattr("edge_qa.answerer.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    passes: list[list[int]] = []
+    windows = qa.windows
+
+    def counted(*pair):
+        drawn: list[int] = []
+        passes.append(drawn)
+        return (drawn.append(1) or window for window in windows(*pair))
+
+    monkeypatch.setattr(qa, "windows", counted)
+    assert qa.answer("Who opened Zanzibar Lighthouse?", long_text, shortlist=2, timeout=6).partial
+    # The clock is looked at before the second window and each one after it: at 3 seconds one is drawn and left.
+    assert len(passes[0]) == 4
+
+
+@pytest.mark.parametrize(("shortlist", "partial"), [(1, False), (2, True)])
+def test_a_timeout_between_two_of_a_shortlist_is_told(qa, long_text, monkeypatch, shortlist, partial):
+    clock = [0.0]
+    monkeypatch.setattr("edge_qa.answerer.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    run = qa.engine.run
+
+    def slow(inputs):
+        clock[0] += 10
+        return run(inputs)
+
+    monkeypatch.setattr(qa.engine, "run", slow)
+    answer = qa.answer("Who opened Zanzibar Lighthouse?", long_text, shortlist=shortlist, timeout=5)
+    assert answer.partial == partial
+    assert clock == [10.0]
 
 
 @pytest.mark.parametrize("option", ["shortlist", "max_windows"])
