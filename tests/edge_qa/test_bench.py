@@ -165,12 +165,17 @@ def test_no_turn_and_no_bulk_pass_finds_its_texts_remembered(bundles, tmp_path, 
     data = tmp_path / "data.jsonl"
     rows = [{"question": f"who {word} ?", "context": "ada flew a pilot at noon"} for word in ("flew", "sang", "ran")]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found: list[bool] = []
+    found: list[str] = []
     tokenize_whole = answerer_module._tokenize_whole
-    monkeypatch.setattr(answerer_module, "_tokenize_whole", lambda *given: found.append(True) or tokenize_whole(*given))
+
+    def noted(tokenizer, context, align):
+        found.append(context)
+        return tokenize_whole(tokenizer, context, align)
+
+    monkeypatch.setattr(answerer_module, "_tokenize_whole", noted)
     bench(bundles[:1], data=data, questions=3, repeat=2, starts=0)
     # Looked through, and warmed up with; then for each of two repetitions one turn and one bulk pass.
-    assert len(found) == 1 + 2 * 2
+    assert found.count(rows[0]["context"]) == 1 + 2 * 2
 
 
 def test_a_question_that_cannot_be_asked_is_named(bundles, tmp_path):
