@@ -4,6 +4,7 @@ Exits with 1 if a ratio to Edge QA INT8 differs by more than a tenth, or stands 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,4 +62,7 @@ def _other_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # the reader, `head` perhaps, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
