@@ -101,7 +101,9 @@ class LengthSearch:
 def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:
     """Return up to FINALISTS of the front, spread evenly over its latencies, the fastest first.
 
-    Where nothing lost little enough, the one that came closest: the evaluation file has the last word.
+    Where several lie close together that picks fewer, and the fastest of the others fill the places: at nearly
+    the same latency one may lose far less. Where nothing lost little enough, the one that came closest: the
+    evaluation file has the last word.
     """
     best = front(trials, allowance)
     if not best:
@@ -110,7 +112,8 @@ def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:
     wanted = np.linspace(best[0].latency, best[-1].latency, FINALISTS)
     latencies = np.array([trial.latency for trial in best])
     places = np.unique(np.abs(latencies[None, :] - wanted[:, None]).argmin(axis=1))
-    return [best[place] for place in places]
+    others = [place for place in range(len(best)) if place not in places]
+    return [best[place] for place in sorted([*places, *others[: FINALISTS - len(places)]])]
 
 
 def budget_limits(max_drop: float) -> dict[str, float]:

@@ -246,6 +246,11 @@ def test_finalists_are_spread_over_the_latencies_of_the_front():
     latencies = [one.latency for one in pick_finalists(front, 3.0)]
     np.testing.assert_allclose(latencies, [0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
     assert pick_finalists(front[:2], 3.0) == front[:2]
+    # Close together, one of them within the drop: places that the spread leaves are the fastest others'.
+    close = [
+        trial(latency, 2 - place / 5) for place, latency in enumerate((0.4, 0.401, 0.402, 0.403, 0.404, 0.405, 0.9))
+    ]
+    assert pick_finalists(close, 3.0) == [*close[:4], *close[5:]]
     # Nothing within the allowance: the one that lost least has a last chance.
     lost = [trial(0.4, 9.0, "beyond the drop"), trial(0.5, 7.0), trial(1.2, None, "not faster")]
     assert pick_finalists(lost, 3.0) == [lost[1]]
