@@ -121,6 +121,8 @@ def _summary(result: Shrinking, output: Path, seconds: float) -> Iterator[str]:
         f"speed-up: {timing.predicted:.2f}x predicted, {timing.measured:.2f}x measured ({timing.dense_ms:.2f} -> "
         f"{timing.shrunk_ms:.2f} ms in {timing.precision} at {timing.tokens} tokens)"
     )
+    if not sum(size.heads_after):
+        yield "note: no attention head is left, so no token knows of another; ask for less"
     yield f"parameters: {size.parameters_before / 1e6:.2f} M -> {size.parameters_after / 1e6:.2f} M"
     if result.before is not None and result.after is not None:
         yield f"F1: {result.before.f1:.2f} -> {result.after.f1:.2f} ({result.after.questions} questions)"

@@ -1,7 +1,6 @@
 """edge-qa train."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, R
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import stage_bars
+from edge_qa.cli.progress import Quiet, stage_bars
+from edge_qa.errors import InputError
 
 if TYPE_CHECKING:
     from calibration.training.curve import Report
     from calibration.training.result import Training
 
-_LINE_SECONDS = 60.0  # between two lines where nobody watches
 _TEACHER = "Checkpoint to learn from; distil needs one, the other recipes that learn from one take CHECKPOINT itself."
 _RANKING = "What prune-gain removes: least gain, least Fisher information, or that with shrink's swaps and refit."
 _RULE = "What ranks tokens in lengthdrop; the one that search-lengths will use, whose default is the same."
@@ -82,12 +81,13 @@ def train(
     **options: Any,
 ) -> None:
     """Train CHECKPOINT by a recipe into the checkpoint OUTPUT. Ctrl-C saves the state; --resume goes on from it."""
-    # Of a run that was stopped before its first step nothing is there to go on from, and it says so.
-    with resumable(f"--resume goes on from the last state saved in {state or f'{output}.state'}"):
+    chosen = _options(teacher, evaluation, limit, options)
+    place = state or f"{output}.state"
+    with resumable(f"--resume goes on from the last state saved in {place}, or begins anew if no step was made"):
         result = run_training(
             checkpoint,
             output,
-            Options(**options),
+            chosen,
             data=data,
             teacher=teacher,
             evaluation=evaluation,
@@ -105,21 +105,36 @@ def train(
     click.echo("\n".join(_summary(result, output)))
 
 
+def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> Options:
+    """The options, checked. Raises click's UsageError: what does not fit together is wrong usage."""
+    chosen = Options(**given)
+    try:
+        chosen.check()
+    except InputError as error:
+        raise click.UsageError(str(error).replace("_", "-")) from None
+    if chosen.recipe == "distil" and teacher is None:
+        raise click.UsageError("distil: learns from a teacher; give --teacher CHECKPOINT")
+    if evaluation is None and (limit is not None or chosen.evaluations > 1):
+        raise click.UsageError("--limit, --evaluations: there is nothing to score on; give --evaluation FILE")
+    return chosen
+
+
 def _report() -> "Callable[[Report], None]":
     """One line that is redrawn on a terminal, and elsewhere a line a minute."""
     watched = sys.stderr.isatty()
-    shown = 0.0
+    quiet = Quiet()
+    first = True
 
     def show(report: "Report") -> None:
-        nonlocal shown
+        nonlocal first
         point = report.point
         last = point.step == report.total
-        if not watched and not last and time.monotonic() - shown < _LINE_SECONDS:
+        if not (watched or first or last or quiet.due()):
             return
-        shown = time.monotonic()
+        first = False
         line = (
             f"step {point.step}/{report.total}  loss {point.loss:.4f}  {point.tokens_per_second:,.0f} tokens/s  "
-            f"{report.seconds_left / 60:.1f} min left"
+            f"{_duration(report.seconds_left)} left"
         )
         click.echo(f"\r{line}   " if watched else line, err=True, nl=last or not watched)
 
@@ -129,7 +144,7 @@ def _report() -> "Callable[[Report], None]":
 def _summary(result: "Training", output: Path) -> Iterator[str]:
     yield (
         f"{output}: {result.recipe}, {result.steps} steps over {result.windows} windows on {result.device}; "
-        f"{result.seconds / 60:.1f} min"
+        f"{_duration(result.seconds)}"
     )
     yield from result.summary
     if result.evaluation is not None:
@@ -138,6 +153,12 @@ def _summary(result: "Training", output: Path) -> Iterator[str]:
         best = result.evaluation.best_threshold
         if best is not None:
             yield f"F1 {best.score:.2f} with the no-answer threshold {best.threshold:.3g}"
-    yield f"{'step':>7}  {'loss':>8}  {'F1':>6}"
+    scored = any(point.f1 is not None for point in result.curve)
+    yield f"{'step':>7}  {'loss':>8}" + f"  {'F1':>6}" * scored
     for point in result.curve:
-        yield f"{point.step:7}  {point.loss:8.4f}  {'' if point.f1 is None else f'{point.f1:.2f}':>6}"
+        f1 = "" if point.f1 is None else f"{point.f1:.2f}"
+        yield f"{point.step:7}  {point.loss:8.4f}" + f"  {f1:>6}" * scored
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

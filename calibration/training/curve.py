@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from edge_qa.extras import missing_extra
 
@@ -40,10 +41,19 @@ class Meter:
     def __init__(self, done: int, device: torch.device) -> None:
         self.first = self.last = done
         self.zero, self.seconds = torch.zeros((), device=device), 0.0
-        self.begin()
+        self.loss, self.tokens = self.zero, 0
+        self.resume()
 
-    def begin(self) -> None:
-        self.loss, self.tokens, self.since = self.zero, 0, time.perf_counter()
+    def resume(self) -> None:
+        """Let the time that a score or a save took not count."""
+        self.since = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on needs to report the same mean loss as one that was never stopped."""
+        return {"loss": self.loss.cpu(), "last": self.last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.loss, self.last = state["loss"].to(self.zero.device), state["last"]
 
     def add(self, loss: torch.Tensor, tokens: int) -> None:
         self.loss = self.loss + loss
@@ -54,5 +64,6 @@ class Meter:
         loss = float(self.loss) / (done - self.last)
         now = time.perf_counter()
         self.seconds += now - self.since
-        self.last = done
-        return Point(done, loss, self.tokens / (now - self.since)), self.seconds / (done - self.first)
+        point = Point(done, loss, self.tokens / (now - self.since))
+        self.loss, self.tokens, self.last, self.since = self.zero, 0, done, now
+        return point, self.seconds / (done - self.first)

@@ -53,8 +53,8 @@ class Lesson:
     report: Callable[[Report], None] = lambda report: None
 
 
-def train_model(lesson: Lesson, *, resume: bool = False) -> tuple[Encoder, list[Point]]:
-    """Run the loop to its end and return the model and the curve.
+def train_model(lesson: Lesson, *, resume: bool = False) -> tuple[Encoder, list[Point], float]:
+    """Run the loop to its end and return the model, the curve, and the seconds that it took before it was stopped.
 
     resume: go on from the state, if there is one; the result is that of a run that was never stopped.
     At SIGINT or SIGTERM the step is finished and the state saved before KeyboardInterrupt is raised; an
@@ -76,6 +76,7 @@ class _Loop:
         self.parameters = {n: p for n, p in self.student.named_parameters() if p.requires_grad} | self.recipe.extra()
         self.optimizer = self._optimizer()
         self.done, self.curve = 0, list[Point]()
+        self.begun, self.before = time.monotonic(), 0.0  # seconds that the run took until it was stopped
         if stored is not None:
             self._restore(stored)
         self.fixed: dict[torch.Tensor, torch.Tensor] = {}
@@ -83,20 +84,23 @@ class _Loop:
             if not parameter.requires_grad:
                 self.fixed[parameter] = parameter.detach().to(lesson.compute)
         self.teacher = self._teacher()
+        self.meter = Meter(self.done, lesson.device)
+        if stored is not None:
+            self.meter.restore(stored["meter"])
 
-    def run(self) -> tuple[Encoder, list[Point]]:
+    def run(self) -> tuple[Encoder, list[Point], float]:
         total, saved = self.lesson.total, time.monotonic()
         with stop_requests() as requests:
             if self._scores_now() and self.curve and self.curve[-1].step == self.done and self.curve[-1].f1 is None:
                 self._score(requests)
-            meter = Meter(self.done, self.lesson.device)
+            self.meter.resume()
             while self.done < total:
                 batch = self.lesson.batches[self.done]
-                meter.add(self._step(batch), batch.tokens)
+                self.meter.add(self._step(batch), batch.tokens)
                 scores = self._scores_now()
                 told = scores or self.done % _REPORT_STEPS == 0 or self.done == total
                 if told:
-                    self._tell(meter)
+                    self._tell()
                 # After a report, which has looked at the loss: a state with no numbers in it helps nobody.
                 if requests.asked or scores or (told and time.monotonic() - saved > _SAVE_SECONDS):
                     self._save()
@@ -106,19 +110,19 @@ class _Loop:
                 if scores:
                     self._score(requests)
                 if told:
-                    meter.begin()
+                    self.meter.resume()
         self._save()
-        return self.recipe.encoder(), self.curve
+        return self.recipe.encoder(), self.curve, self.before
 
     def _scores_now(self) -> bool:
         # Evenly spread, the last time at the end, and as many times as asked where there are as many steps.
         times, total = self.options.evaluations, self.lesson.total
         return self.lesson.score is not None and self.done * times // total > (self.done - 1) * times // total
 
-    def _tell(self, meter: "Meter") -> None:
+    def _tell(self) -> None:
         """Report where the run stands, and keep what belongs into the curve."""
         lesson = self.lesson
-        point, seconds = meter.read(self.done)
+        point, seconds = self.meter.read(self.done)
         if not math.isfinite(point.loss):
             raise CalibrationError(
                 f"step {self.done}: the loss is {point.loss}, no number; lower the learning rate, or compute in f32"
@@ -208,6 +212,8 @@ class _Loop:
             "optimizer": self.optimizer.state_dict(),
             "recipe": self.recipe.state(),
             "curve": [list(vars(point).values()) for point in self.curve],
+            "meter": self.meter.state(),
+            "seconds": self.before + time.monotonic() - self.begun,
         }
         save_state(self.lesson.state, self.lesson.run, state)
 
@@ -221,5 +227,5 @@ class _Loop:
                     value.copy_(stored[name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.recipe.restore(state["recipe"])
-        self.done = state["step"]
+        self.done, self.before = state["step"], state["seconds"]
         self.curve = [Point(*values) for values in state["curve"]]

@@ -104,7 +104,7 @@ class Run:
             self.report,
         )
         with use_threads():
-            encoder, curve = train_model(lesson, resume=resume)
+            encoder, curve, earlier = train_model(lesson, resume=resume)
         # The loss was looked at before the last step only.
         broken = next((name for name, array in named_arrays(encoder) if not np.isfinite(array).all()), None)
         if broken is not None:
@@ -121,7 +121,7 @@ class Run:
             total,
             len(windows),
             device.type,
-            time.perf_counter() - begin,
+            earlier + time.perf_counter() - begin,
             tuple(curve),
             tuple(recipe.summary()),
             scores,

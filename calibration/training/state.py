@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
 State = dict[str, Any]
-_FORM = 1
+_FORM = 2
 
 
 def save_state(path: Path, run: str, state: State) -> None:

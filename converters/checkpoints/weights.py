@@ -51,7 +51,10 @@ def write_weights(folder: Path, tensors: dict[str, Array]) -> None:
     """Write model.safetensors as transformers does."""
     # Arrays that are views would be written as the memory that they look at.
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    safetensors.numpy.save_file(contiguous, folder / _SINGLES[0], metadata={"format": "pt"})
+    path = folder / _SINGLES[0]
+    safetensors.numpy.save_file(contiguous, path, metadata={"format": "pt"})
+    # It writes for the owner alone; whoever may read the folder may read the weights.
+    path.chmod(folder.stat().st_mode & 0o666)
 
 
 def _weight_map(path: Path) -> dict[str, str]:

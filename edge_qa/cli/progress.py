@@ -1,4 +1,4 @@
-"""Progress on stderr, and only on a terminal."""
+"""Progress on stderr: a line that is redrawn on a terminal, and elsewhere a line a minute."""
 
 import sys
 import time
@@ -13,10 +13,37 @@ def terminal() -> TextIO | None:
     return sys.stderr if sys.stderr.isatty() else None
 
 
-def progress_bar(label: str) -> Callable[[int, int], None]:
-    """Return a callback (done, total) that redraws one line with the share done and the time left."""
+_LINE_SECONDS = 60.0
+
+
+class Quiet:
+    """Says for a log, which keeps every line, once a minute that something still goes on."""
+
+    def __init__(self) -> None:
+        self.shown = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether a line is due; the next one is, a minute later."""
+        now = time.monotonic()
+        if now - self.shown < _LINE_SECONDS:
+            return False
+        self.shown = now
+        return True
+
+
+def progress_bar(label: str, quiet: Quiet | None = None) -> Callable[[int, int], None]:
+    """Return a callback (done, total) that redraws one line with the share done and the time left.
+
+    quiet: shared by the bars of stages that follow each other, for where nobody watches.
+    """
     if not sys.stderr.isatty():
-        return lambda done, total: None
+        lines = quiet or Quiet()
+
+        def tell(done: int, total: int) -> None:
+            if lines.due():
+                click.echo(f"{label}: {done}/{total}  {100 * done // max(1, total)}%", err=True)
+
+        return tell
     begin = time.monotonic()
     shown = 0.0
 
@@ -36,10 +63,11 @@ def progress_bar(label: str) -> Callable[[int, int], None]:
 def stage_bars() -> Callable[[str, int, int], None]:
     """Return a callback (stage, done, total) that draws a bar for each stage, begun anew when the stage is."""
     bars: dict[str, Callable[[int, int], None]] = {}
+    quiet = Quiet()
 
     def show(stage: str, done: int, total: int) -> None:
         if done:
-            bars.setdefault(stage, progress_bar(stage))(done, total)
+            bars.setdefault(stage, progress_bar(stage, quiet))(done, total)
         if done == total:
             bars.pop(stage, None)
 

@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_twice_gives_the_same_bytes(folder, recipe, chang
     options = {**CASES[recipe][0], **changes, **start_of(folder, recipe), "steps": 12}
     if "checkpoint" in options:
         options["source"] = folder / options.pop("checkpoint")
-    run(folder, recipe, name="whole", **options)
+    whole_run = run(folder, recipe, name="whole", **options)
     stops = [4, 9]
 
     def stop(report) -> None:
@@ -118,7 +118,8 @@ def test_a_run_that_was_stopped_twice_gives_the_same_bytes(folder, recipe, chang
         with pytest.raises(KeyboardInterrupt):
             run(folder, recipe, name="parts", state=tmp_path, resume=resume, report=stop, **options)
         assert not (folder / "parts").exists()
-    run(folder, recipe, name="parts", state=tmp_path, resume=True, report=stop, **options)
+    parts_run = run(folder, recipe, name="parts", state=tmp_path, resume=True, report=stop, **options)
+    assert [(p.step, p.loss) for p in parts_run.curve] == [(p.step, p.loss) for p in whole_run.curve]
     whole, parts = ((folder / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert parts == whole
     (folder / "parts").rename(tmp_path / "done")

@@ -1,0 +1,30 @@
+"""Progress where nobody watches: a line a minute, whatever the stages are."""
+
+import pytest
+
+from edge_qa.cli import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_a_line_a_minute_across_stages(clock, capsys):
+    show = progress.stage_bars()
+    for stage in ("windows", "latency"):
+        for done in range(1, 5):
+            clock[0] += 20
+            show(stage, done, 4)
+    # After 60 and 120 seconds of 160; a stage that ends does not begin the minute anew.
+    assert capsys.readouterr().err.splitlines() == ["windows: 3/4  75%", "latency: 2/4  50%"]
+
+
+def test_short_work_says_nothing_to_a_log(clock, capsys):
+    bar = progress.progress_bar("questions")
+    for done in range(1, 101):
+        clock[0] += 0.5
+        bar(done, 100)
+    assert capsys.readouterr().err == ""
