@@ -46,7 +46,11 @@ def _read_folder(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         if folder.exists():
             raise CheckpointError(f"{folder}: a file; wanted a folder with config.json, weights and tokenizer")
-        raise CheckpointError(f"{folder}: does not exist; give a checkpoint folder, or --hub to download a model id")
+        raise CheckpointError(
+            f"{folder}: does not exist; give a checkpoint folder (edge-qa convert --hub takes a model id)"
+        )
+    if (folder / "bundle.json").is_file():
+        raise CheckpointError(f"{folder}: a bundle; give the checkpoint that it was made from")
     config_path = folder / "config.json"
     weight_files = find_weight_files(folder)
     missing = [] if config_path.is_file() else ["config.json"]

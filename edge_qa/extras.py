@@ -6,6 +6,5 @@ from edge_qa.errors import ResourceError
 def missing_extra(error: ModuleNotFoundError, extra: str) -> ResourceError:
     """Return the error to raise where `error.name`, which belongs to `extra`, cannot be imported."""
     return ResourceError(
-        f"{error.name} is not installed, and this needs it: pip install 'edge-qa[{extra}]', or '.[{extra}]' in a "
-        "checkout"
+        f"{error.name} is not installed, and this needs it: pip install '.[{extra}]' in the folder of Edge QA's source"
     )

@@ -10,6 +10,7 @@ from calibration.quantize import quantize
 from converters.convert import convert
 
 checkpoint, questions, folder = sys.argv[1:]
+Path(folder).mkdir(parents=True, exist_ok=True)
 made = convert(checkpoint, Path(folder) / "fp16")
 print(f"{made.path}: logits within {made.verification.difference:.0e} of the reference")
 small = quantize(made.path, Path(folder) / "int8", calibration=questions, samples=24)

@@ -31,7 +31,7 @@ def read_encoder(checkpoint: Checkpoint) -> Encoder:
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise CheckpointError(
             f"{checkpoint.path}/config.json: model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} "
-            "are; export it through transformers with --torch"
+            "are; edge-qa convert --torch exports others through transformers"
         )
     settings = pruning_settings(checkpoint)
     if settings is not None:

@@ -227,7 +227,7 @@ def test_without_torch_the_extra_is_named(source, data, tmp_path, command, monke
     monkeypatch.setitem(sys.modules, "torch", None)
     shown = command("shrink", source, tmp_path / "small", "--calibration", data, "--speedup", "1.5")
     assert shown.code == 6
-    assert "pip install 'edge-qa[torch]'" in shown.err
+    assert "pip install '.[torch]'" in shown.err
 
 
 # The search under a drop of F1

@@ -416,8 +416,7 @@ def test_a_missing_extra_names_the_install_command(fp16_bundle, questions, tmp_p
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == RESOURCES
     assert done.stderr.strip() == (
-        "error: nncf is not installed, and this needs it: pip install 'edge-qa[calibrate]', or '.[calibrate]' in a "
-        "checkout"
+        "error: nncf is not installed, and this needs it: pip install '.[calibrate]' in the folder of Edge QA's source"
     )
 
 

@@ -251,5 +251,5 @@ def test_a_device_without_extras_inspects_bundles(int8_bundle):
 def test_a_missing_extra_is_named(checkpoint, missing):
     done = run(f"sys.modules[{missing!r}] = None", checkpoint)
     assert done.returncode == RESOURCES
-    assert "pip install 'edge-qa[convert]'" in done.stderr
+    assert "pip install '.[convert]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
