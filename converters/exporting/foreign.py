@@ -205,11 +205,15 @@ def _quiet() -> Iterator[None]:
     level, bars = transformers.logging.get_verbosity(), transformers.utils.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    # A conversion that fails leaves the root logger at ERROR, where the caller's own warnings are lost.
+    root = logging.getLogger()
+    root_level = root.level
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        root.setLevel(root_level)
         transformers.logging.set_verbosity(level)
         if bars:
             transformers.utils.logging.enable_progress_bar()

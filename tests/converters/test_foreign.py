@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -312,8 +313,10 @@ def test_segments_without_a_table_are_counted_from_the_tokenizer(tmp_path):
 )
 def test_what_cannot_be_exported_is_refused_in_one_line(kind, settings, reason, tmp_path):
     make(tmp_path / kind, kind, **settings)
+    level = logging.getLogger().level
     with pytest.raises(CheckpointError) as caught:
         convert(tmp_path / kind, tmp_path / "bundle", torch=True)
+    assert logging.getLogger().level == level
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / kind}: {kind.lower()} cannot be exported through transformers (")
     assert reason in message

@@ -32,20 +32,12 @@ from calibration.training.folder import locked  # noqa: E402
 from calibration.training.run import Run  # noqa: E402
 from calibration.training.state import load_state, save_state  # noqa: E402
 from calibration.training.teacher import TeacherLogits  # noqa: E402
-from tests.calibration.training.tiny import BASE, run, tiny_checkpoint, tiny_squad  # noqa: E402
+from tests.calibration.training.tiny import BASE, run, tiny_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    tiny_checkpoint(folder / "checkpoint")
-    tiny_squad(folder / "data.json")
-    return folder
 
 
 def windows_of(folder: Path, data: Path, place: Path, **changes):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +10,9 @@ from tests.cli.command import Command
 torch = pytest.importorskip("torch")
 
 from calibration.training.recipes.recipe import Recipe  # noqa: E402
-from tests.calibration.training.tiny import run, tiny_checkpoint, tiny_squad  # noqa: E402
+from tests.calibration.training.tiny import run  # noqa: E402
 
 pytestmark = pytest.mark.torch
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    tiny_checkpoint(folder / "checkpoint")
-    tiny_squad(folder / "data.json")
-    return folder
 
 
 @pytest.fixture
