@@ -58,14 +58,12 @@ def train(
     Raises InputError for options or data that do not fit, CheckpointError for a checkpoint that cannot be
     read, trained, learnt from or written back, CalibrationError for a run that fails.
     """
-    options.check()
+    check_request(options, teacher, evaluation, limit)
     if device not in DEVICES:
         raise InputError(f"device: got {device!r}, wanted one of {', '.join(DEVICES)}")
     target = Path(os.path.abspath(destination))
     read = [item for item in (checkpoint, data, teacher, evaluation) if item is not None]
     check_destination(target, force=force, error=CheckpointError, sources=read)
-    if evaluation is None and (limit is not None or options.evaluations > 1):
-        raise InputError("limit, evaluations: there is nothing to score on; give --evaluation FILE, or leave them out")
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     encoder = _trainable(source)
@@ -94,6 +92,29 @@ def train(
     return result
 
 
+def check_request(
+    options: Options,
+    teacher: str | os.PathLike[str] | None,
+    evaluation: str | os.PathLike[str] | None,
+    limit: int | None,
+) -> None:
+    """Raise InputError for values that cannot be used or do not fit together; nothing is read."""
+    options.check()
+    if evaluation is None and (limit is not None or options.evaluations > 1):
+        raise InputError("limit, evaluations: there is nothing to score on; give --evaluation FILE, or leave them out")
+    learns = _learns(options)
+    if teacher is not None and not learns:
+        raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
+    if teacher is None and options.recipe == "distil":
+        raise InputError("distil: learns from a teacher; give --teacher CHECKPOINT")
+    if teacher is None and not options.taught and (learns or "temperature" in options.told()):
+        raise InputError(f"{options.recipe}: what is asked for comes from a teacher; give --teacher CHECKPOINT")
+
+
+def _learns(options: Options) -> bool:
+    return bool(options.teacher_share or options.hidden_weight or options.attention_weight)
+
+
 def _trainable(source: Checkpoint) -> Encoder:
     # Imported here, because it brings torch.
     from calibration.training.model import untrainable
@@ -113,17 +134,9 @@ def _teacher(
     source: Checkpoint, teacher: str | os.PathLike[str] | None, options: Options
 ) -> tuple[Checkpoint, Encoder] | None:
     """The teacher, if the recipe has one. Raises CheckpointError if it reads other tokens."""
-    learns = bool(options.teacher_share or options.hidden_weight or options.attention_weight)
     if teacher is None:
-        if options.taught and options.recipe != "distil":
-            return (source, _trainable(source)) if learns else None
-        if options.recipe == "distil":
-            raise InputError("distil: learns from a teacher; give --teacher CHECKPOINT")
-        if learns or "temperature" in options.told():
-            raise InputError(f"{options.recipe}: what is asked for comes from a teacher; give --teacher CHECKPOINT")
-        return None
-    if not learns:
-        raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
+        # Recipes that change the model learn from what it was.
+        return (source, _trainable(source)) if options.taught and _learns(options) else None
     other = read_checkpoint(teacher)
     encoder = _trainable(other)
     if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):

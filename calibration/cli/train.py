@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calibration.train import check_request
 from calibration.train import train as run_training
 from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
 from edge_qa.cli.app import echo_json
@@ -109,13 +110,9 @@ def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, g
     """The options, checked. Raises click's UsageError: what does not fit together is wrong usage."""
     chosen = Options(**given)
     try:
-        chosen.check()
+        check_request(chosen, teacher, evaluation, limit)
     except InputError as error:
         raise click.UsageError(str(error).replace("_", "-")) from None
-    if chosen.recipe == "distil" and teacher is None:
-        raise click.UsageError("distil: learns from a teacher; give --teacher CHECKPOINT")
-    if evaluation is None and (limit is not None or chosen.evaluations > 1):
-        raise click.UsageError("--limit, --evaluations: there is nothing to score on; give --evaluation FILE")
     return chosen
 
 
