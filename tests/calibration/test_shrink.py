@@ -251,7 +251,7 @@ def test_the_fastest_that_passes_is_found(quick, whole, wanted):
 
 
 def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradients, table, monkeypatch, command):
-    monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.5)
+    monkeypatch.setattr(shrink_module, "_MOST_4UP", 1.5)
     result = shrink(
         source, tmp_path / "small", calibration=data, evaluation=data, max_drop=100, limit=4, method="fisher"
     )
@@ -278,7 +278,7 @@ def test_a_drop_that_cannot_be_kept_is_a_negative_verdict(
         return found if answerer is self.dense else replace(found, scores=scores)
 
     monkeypatch.setattr(shrink_module._Judge, "_score", worse)
-    monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.1)
+    monkeypatch.setattr(shrink_module, "_MOST_4UP", 1.1)
     options = ("--calibration", data, "--evaluation", data, "--max-drop", "1", "--limit", "3", "--method", "fisher")
     shown = command("shrink", source, tmp_path / "small", *options)
     assert shown.code == 1
@@ -295,6 +295,7 @@ def test_the_command_prints_a_table_and_json(source, data, tmp_path, gradients, 
     assert shown.code == 0, shown.err
     assert "a: full, 6 windows of questions.jsonl" in shown.out
     assert "x predicted, " in shown.out
+    assert "no attention head" not in shown.out
     rows = shown.out.splitlines()[-2:]
     found = command("shrink", source, tmp_path / "b", *options, "--json").json
     assert [row.split()[3] for row in rows] == [str(heads) for heads in found["structure"]["heads_after"]]
@@ -310,3 +311,10 @@ def test_the_command_prints_a_table_and_json(source, data, tmp_path, gradients, 
     assert command("shrink", source, tmp_path / "c", "--calibration", tmp_path / "none", "--speedup", "2").code == 4
     assert command("shrink", tmp_path / "none", tmp_path / "c", *options).code == 3
     assert not (tmp_path / "c").exists()
+
+
+def test_a_model_that_is_left_without_heads_is_told(source, data, tmp_path, gradients, table, command):
+    shown = command("shrink", source, tmp_path / "a", "--calibration", data, "--speedup", "4", "--samples", "6")
+    assert shown.code == 0, shown.err
+    assert all(row.split()[3] == "0" for row in shown.out.splitlines()[-2:])
+    assert "no attention head is left" in shown.out
