@@ -251,7 +251,7 @@ def test_the_fastest_that_passes_is_found(quick, whole, wanted):
 
 
 def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradients, table, monkeypatch, command):
-    monkeypatch.setattr(shrink_module, "_MOST_4UP", 1.5)
+    monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.5)
     result = shrink(
         source, tmp_path / "small", calibration=data, evaluation=data, max_drop=100, limit=4, method="fisher"
     )
@@ -278,7 +278,7 @@ def test_a_drop_that_cannot_be_kept_is_a_negative_verdict(
         return found if answerer is self.dense else replace(found, scores=scores)
 
     monkeypatch.setattr(shrink_module._Judge, "_score", worse)
-    monkeypatch.setattr(shrink_module, "_MOST_4UP", 1.1)
+    monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.1)
     options = ("--calibration", data, "--evaluation", data, "--max-drop", "1", "--limit", "3", "--method", "fisher")
     shown = command("shrink", source, tmp_path / "small", *options)
     assert shown.code == 1
