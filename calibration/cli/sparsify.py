@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from calibration.sparsify import sparsify as run_sparsification
-from calibration.sparsity.sparsification import PATTERNS, Pattern, Sparsification
+from calibration.sparsity.sparsification import BLOCKS, PATTERNS, Pattern, Sparsification
 from converters.recognising.plain_words import percent
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
@@ -40,6 +40,12 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
     type=click.Path(path_type=Path),
     help="Questions with contexts (SQuAD file or JSON lines): weigh each weight with the inputs it meets there.",
 )
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="With --calibration, for weights and blocks: those go that the outputs need least there, and the rest is "
+    "refitted to what the whole model has. Loses far less; takes minutes.",
+)
 @click.option("--samples", type=click.IntRange(min=1), default=128, show_default=True, help="Calibration questions.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
 @click.option(
@@ -53,6 +59,7 @@ def sparsify(
     pattern: Pattern,
     ratio: float,
     calibration: Path | None,
+    refit: bool,
     samples: int,
     seed: int,
     least_heads: int,
@@ -63,6 +70,10 @@ def sparsify(
 
     Nothing is trained afterwards: convert the result and score it before you rely on it.
     """
+    if refit and calibration is None:
+        raise click.UsageError("--refit reads what goes through the model on --calibration FILE, which is not given.")
+    if refit and pattern not in BLOCKS:
+        raise click.UsageError(f"--refit is for {', '.join(BLOCKS)}; edge-qa shrink removes heads and neurons so.")
     begin = time.perf_counter()
     result = run_sparsification(
         checkpoint,
@@ -70,11 +81,12 @@ def sparsify(
         pattern=pattern,
         ratio=ratio,
         calibration=calibration,
+        refit=refit,
         samples=samples,
         seed=seed,
         least_heads=least_heads,
         force=force,
-        progress=progress_bar("calibrate"),
+        progress=progress_bar("refit" if refit else "calibrate"),
     )
     seconds = time.perf_counter() - begin
     if as_json:
@@ -86,7 +98,9 @@ def sparsify(
 def _summary(result: Sparsification, output: Path, seconds: float) -> Iterator[str]:
     what = _REMOVED.get(result.pattern, "of the encoder's weights set to zero")
     used = result.calibration
-    by = "|w|" if used is None else f"|w| * ||x|| over {used.samples} windows of {used.dataset}"
+    by = "|w|"
+    if used is not None:
+        by = f"{'least squares' if result.refitted else '|w| * ||x||'} over {used.samples} windows of {used.dataset}"
     yield f"{output}: {result.pattern}, {result.ratio:.2%} {what}, by {by}; {seconds:.1f} s"
     size = result.structure
     if size.changed:

@@ -18,17 +18,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.least_squares import CHUNK, Moments, Wide
 from calibration.samples import Inputs
-from converters.encoder import Encoder, Layer, Linear, Norm
-from converters.reference import Float, apply_linear, apply_norm, attention_context, embed, neurons
-
-Wide = NDArray[np.float64]
+from calibration.streams import contexts, embedded
+from converters.encoder import Encoder, Linear, Norm
+from converters.reference import Float, apply_linear, apply_norm, neurons
 
 # Relative to the mean variance of an input channel. Infinity leaves the weights and corrects the bias.
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1, 1.0, float("inf"))
-
-# Tokens whose products are summed in float32 before they join the float64 sums.
-_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -42,38 +39,6 @@ class Refit:
     before: float
     after: float
     ridge: float | None
-
-
-class Moments:
-    """Sums over tokens of inputs a, (tokens, in), and targets t, (tokens, out), enough for least squares."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        self.count = 0
-        self.a, self.t = np.zeros(inputs), np.zeros(outputs)
-        self.aa, self.at = np.zeros((inputs, inputs)), np.zeros((inputs, outputs))
-        self.tt = 0.0
-
-    def add(self, a: Float, t: Float) -> None:
-        """Add some tokens."""
-        self.count += len(a)
-        self.a += a.sum(axis=0, dtype=np.float64)
-        self.t += t.sum(axis=0, dtype=np.float64)
-        self.aa += a.T @ a
-        self.at += a.T @ t
-        self.tt += float(np.vdot(t, t))
-
-    def error(self, weight: Wide, bias: Wide) -> float:
-        """The mean square of t - a @ weight.T - bias, summed over outputs."""
-        # |t - Wa - b|^2 = tt - 2 W.at - 2 b.t + WW.aa + 2 (W^T b).a + count b.b
-        product = self.aa @ weight.T  # (in, out)
-        total = self.tt - 2 * np.vdot(weight.T, self.at) - 2 * bias @ self.t
-        total += np.vdot(product, weight.T) + 2 * (bias @ weight) @ self.a + self.count * (bias @ bias)
-        return max(0.0, float(total)) / max(1, self.count)
-
-    def spread(self) -> float:
-        """The mean square of t around its mean, summed over outputs."""
-        count = max(1, self.count)
-        return max(0.0, self.tt / count - float((self.t / count) @ (self.t / count)))
 
 
 def solve(moments: Moments, linear: Linear, ridge: float) -> tuple[Wide, Wide]:
@@ -143,8 +108,8 @@ def reconstruct(
     for index, (wanted, layer) in enumerate(zip(original.layers, pruned.layers, strict=True)):
         output, first = _refit_part(
             sets,
-            _Part(wanted.attention.output, wanted.attention_norm, partial(_contexts, wanted)),
-            _Part(layer.attention.output, layer.attention_norm, partial(_contexts, layer)),
+            _Part(wanted.attention.output, wanted.attention_norm, partial(contexts, wanted)),
+            _Part(layer.attention.output, layer.attention_norm, partial(contexts, layer)),
             f"encoder.layer.{index}.attention.output",
         )
         progress(2 * index + 1, 2 * len(pruned.layers))
@@ -163,8 +128,8 @@ def reconstruct(
 
 
 def _start(encoder: Encoder, windows: Sequence[Inputs]) -> _Streams:
-    x = np.concatenate([embed(encoder, inputs)[0] for inputs in windows])
-    return _Streams(np.cumsum([inputs["input_ids"].shape[1] for inputs in windows])[:-1], x, x)
+    x, ends = embedded(encoder, windows)
+    return _Streams(ends, x, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,14 +139,6 @@ class _Part:
     linear: Linear
     norm: Norm
     read: Callable[[Float, NDArray[np.int64]], Float]
-
-
-def _contexts(layer: Layer, x: Float, ends: NDArray[np.int64]) -> Float:
-    found = []
-    for window in np.split(x[None], ends, axis=1):
-        everything = np.ones((1, 1, 1, window.shape[1]), bool)
-        found.append(attention_context(window, window, layer.attention, everything)[0])
-    return np.concatenate(found)
 
 
 def _refit_part(sets: Sequence[_Streams], wanted: _Part, got: _Part, name: str) -> tuple[Linear, Refit]:
@@ -199,8 +156,8 @@ def _refit_part(sets: Sequence[_Streams], wanted: _Part, got: _Part, name: str) 
         target = streams.original + apply_linear(wanted.read(streams.original, streams.ends), wanted.linear)
         a = got.read(streams.pruned, streams.ends)
         found = Moments(got.linear.inputs, got.linear.outputs)
-        for first in range(0, len(a), _CHUNK):
-            rows = slice(first, first + _CHUNK)
+        for first in range(0, len(a), CHUNK):
+            rows = slice(first, first + CHUNK)
             found.add(a[rows], target[rows] - streams.pruned[rows])
         moments.append(found)
         inputs.append(a)

@@ -23,7 +23,7 @@ _REMOVED = {
 
 @dataclass(frozen=True)
 class CalibrationRecord:
-    """What the norms of the inputs were measured on; samples: windows, one of each question that was drawn."""
+    """What chose the weights that went; samples: windows, one of each question that was drawn."""
 
     dataset: str
     dataset_sha256: str
@@ -51,6 +51,7 @@ class Sparsification:
     """A sparse checkpoint that was written.
 
     ratio: the share that was reached: of the encoder's weights, of its heads, or of its neurons.
+    refitted: whether what is left was refitted to what the original has.
     removed_heads: by layer, their original numbers, or their places where config.json does not tell.
     structure: heads, neurons and parameters before and after.
     """
@@ -59,25 +60,39 @@ class Sparsification:
     pattern: Pattern
     ratio: float
     calibration: CalibrationRecord | None
+    refitted: bool
     tensors: tuple[TensorSparsity, ...]
     removed_heads: tuple[tuple[int, ...], ...]
     structure: CompactionReport
 
 
-def describe_pruning(pattern: Pattern, ratio: float, calibration: CalibrationRecord | None, source: str) -> str:
+def describe_pruning(
+    pattern: Pattern, ratio: float, calibration: CalibrationRecord | None, source: str, refitted: bool
+) -> str:
     """Return the section that a model card gets. source: sha256 of the checkpoint that was pruned."""
     if calibration is None:
-        least, how = "|w|", "No data was used."
+        chosen, how = "of the least |w|", "No data was used."
     else:
-        least = "|w| * ||x||"
-        how = (
-            f"||x|| is the L2 norm of what a weight is multiplied with, over {calibration.samples} windows of "
-            f"{calibration.dataset} (sha256 {calibration.dataset_sha256}), drawn with seed {calibration.seed} "
-            "(Sun et al. 2023, arXiv 2306.11695)."
+        windows = (
+            f"over {calibration.samples} windows of {calibration.dataset} (sha256 {calibration.dataset_sha256}), "
+            f"drawn with seed {calibration.seed}"
         )
+        if refitted:
+            chosen = "that the outputs of their matrix needed least, one after the other"
+            how = (
+                "What is left was refitted by least squares to what the original model has there, layer after layer, "
+                f"{windows} (Frantar and Alistarh 2022, arXiv 2208.11580)."
+            )
+        else:
+            chosen = "of the least |w| * ||x||"
+            how = (
+                f"||x|| is the L2 norm of what a weight is multiplied with, {windows} "
+                "(Sun et al. 2023, arXiv 2306.11695)."
+            )
     return (
         f"## Pruned: {pattern}, {ratio:.2%}\n\n"
-        f"`edge-qa sparsify --pattern {pattern}`: {ratio:.2%} {_REMOVED[pattern]}, those of the least {least}. {how} "
+        f"`edge-qa sparsify --pattern {pattern}{' --refit' if refitted else ''}`: {ratio:.2%} {_REMOVED[pattern]}, "
+        f"those {chosen}. {how} "
         "Nothing was trained afterwards: scores that this card gives above are those of the model before, "
         f"the checkpoint of sha256 {source} (configuration and weights).\n"
     )

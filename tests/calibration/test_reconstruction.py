@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.least_squares import Moments
 from calibration.shrinking.mask_search import Masks
-from calibration.shrinking.reconstruction import Moments, reconstruct, refit, solve
+from calibration.shrinking.reconstruction import reconstruct, refit, solve
 from calibration.shrinking.shrinker import cut
 from converters.checkpoint import read_checkpoint
 from converters.encoder import Encoder, Linear

@@ -1,0 +1,222 @@
+"""sparsify --refit: what is left makes good what went."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibration.least_squares import Moments
+from calibration.samples import Inputs
+from calibration.sparsify import sparsify
+from calibration.sparsity import refitting
+from calibration.sparsity.refitting import prune_and_refit, prune_linear
+from converters.checkpoint import read_checkpoint
+from converters.encoder import Encoder, Layer, Linear, Norm
+from converters.families import read_encoder
+from converters.recognising.recognise import recognise
+from converters.reference import embed, reference_logits
+from edge_qa.dataset import read_dataset
+from edge_qa.errors import InputError
+from tests.calibration.sparsify.small_model import NAMES, encoder_of, files_of, weights_of
+from tests.checkpoints import bert_config, write_checkpoint
+
+SIZES = {"layers": 2, "hidden": 32, "heads": 4, "ffn": 48}
+
+
+@pytest.fixture
+def encoder(tmp_path) -> Encoder:
+    return read_encoder(read_checkpoint(write_checkpoint(tmp_path / "model", config=bert_config(**SIZES))))
+
+
+def windows(encoder: Encoder, count: int, seed: int) -> list[Inputs]:
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "input_ids": random.integers(0, encoder.vocabulary, (1, tokens)),
+            "attention_mask": np.ones((1, tokens), np.int64),
+            "token_type_ids": (np.arange(tokens) > 5)[None].astype(np.int64),
+            "position_ids": np.arange(tokens)[None],
+        }
+        for tokens in random.integers(10, 40, count)
+    ]
+
+
+def error(got: Encoder, wanted: Encoder, inputs: list[Inputs]) -> float:
+    """The mean square by which logits differ."""
+    pairs = [(np.stack(reference_logits(model, each)) for model in (got, wanted)) for each in inputs]
+    return float(np.mean([((one - other) ** 2).mean() for one, other in pairs]))
+
+
+def linears(encoder: Encoder) -> list[Linear]:
+    found: list[Linear] = []
+    for layer in encoder.layers:
+        attention, block = layer.attention, layer.feed_forwards[0]
+        found += [attention.query, attention.key, attention.value, attention.output, block.up, block.down]
+    return found
+
+
+@pytest.mark.parametrize(("block", "ratio"), [((4, 1), 0.5), ((1, 1), 0.8), ((16, 16), 0.25)])
+def test_it_loses_less_than_zeros_alone_on_windows_that_it_did_not_see(encoder, block, ratio):
+    told = []
+    small, masks = prune_and_refit(
+        encoder, windows(encoder, 60, 0), block, ratio, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(done, 12) for done in range(1, 13)]
+    assert len(masks) == 12
+    zeros = encoder
+    for linear, mask, before in zip(linears(small), masks, linears(encoder), strict=True):
+        np.testing.assert_array_equal(linear.weight != 0, mask)
+        wanted = round(ratio * mask.size / (block[0] * block[1])) * block[0] * block[1]
+        assert (~mask).sum() == wanted
+        zeros = with_linear(zeros, before, Linear(np.where(mask, before.weight, np.float32(0)), before.bias))
+    other = windows(encoder, 20, 1)
+    assert error(small, encoder, other) < 0.5 * error(zeros, encoder, other)
+
+
+def with_linear(encoder: Encoder, old: Linear, new: Linear) -> Encoder:
+    layers = []
+    for layer in encoder.layers:
+        parts = {
+            name: new if getattr(layer.attention, name) is old else getattr(layer.attention, name)
+            for name in ("query", "key", "value", "output")
+        }
+        (block,) = layer.feed_forwards
+        up, down = (new if part is old else part for part in (block.up, block.down))
+        layers.append(
+            replace(
+                layer,
+                attention=replace(layer.attention, **parts),
+                feed_forwards=(replace(block, up=up, down=down),),
+            )
+        )
+    return replace(encoder, layers=tuple(layers))
+
+
+def parts(layer: Layer, x: np.ndarray) -> dict[str, np.ndarray]:
+    """What a layer computes of one window x, (tokens, H), written out: before the activation and the norms, too."""
+    attention, (block,) = layer.attention, layer.feed_forwards
+
+    def linear(name: str, given: np.ndarray) -> np.ndarray:
+        part = getattr(attention, name, None) or getattr(block, name)
+        return given @ part.weight.T.astype(np.float64) + part.bias
+
+    def norm(given: np.ndarray, part: Norm) -> np.ndarray:
+        middle = given - given.mean(axis=1, keepdims=True)
+        return middle / np.sqrt((middle**2).mean(axis=1, keepdims=True) + part.epsilon) * part.weight + part.bias
+
+    found = {name: linear(name, x) for name in ("query", "key", "value")}
+    heads = []
+    for query, key, value in zip(*(np.split(found[name], attention.heads, axis=1) for name in found), strict=True):
+        weights = np.exp(query @ key.T / np.sqrt(query.shape[1]))
+        heads.append(weights / weights.sum(axis=1, keepdims=True) @ value)
+    found["context"] = np.concatenate(heads, axis=1)
+    found["attended"] = x + linear("output", found["context"])
+    found["middle"] = norm(found["attended"], layer.attention_norm)
+    found["up"] = linear("up", found["middle"])
+    found["neurons"] = found["up"] * (1 + np.vectorize(math.erf)(found["up"] / math.sqrt(2))) / 2
+    found["forwarded"] = found["middle"] + linear("down", found["neurons"])
+    found["end"] = norm(found["forwarded"], block.norm)
+    return found
+
+
+def test_each_matrix_reads_the_pruned_model_and_is_fitted_to_the_original(encoder, monkeypatch):
+    seen = []
+
+    def watched(linear: Linear, moments: Moments, *rest: object) -> tuple[Linear, np.ndarray]:
+        seen.append(moments)
+        return prune_linear(linear, moments, *rest)
+
+    monkeypatch.setattr(refitting, "prune_linear", watched)
+    inputs = windows(encoder, 8, 0)
+    small, _ = prune_and_refit(encoder, inputs, (4, 1), 0.6)
+    pairs = [(x, x) for x in (embed(encoder, each)[0].astype(np.float64) for each in inputs)]
+    moments = iter(seen)
+    for whole, pruned in zip(encoder.layers, small.layers, strict=True):
+        both = [(parts(whole, wanted), parts(pruned, x), x) for wanted, x in pairs]
+        for read, target in (
+            *((lambda got, x: x, lambda wanted, got, x, name=name: wanted[name]) for name in ("query", "key", "value")),
+            (lambda got, x: got["context"], lambda wanted, got, x: wanted["attended"] - x),
+            (lambda got, x: got["middle"], lambda wanted, got, x: wanted["up"]),
+            (lambda got, x: got["neurons"], lambda wanted, got, x: wanted["forwarded"] - got["middle"]),
+        ):
+            a = np.concatenate([read(got, x) for _, got, x in both])
+            t = np.concatenate([target(wanted, got, x) for wanted, got, x in both])
+            found = next(moments)
+            np.testing.assert_allclose(found.aa, a.T @ a, rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(found.at, a.T @ t, rtol=1e-4, atol=1e-3)
+        pairs = [(wanted["end"], got["end"]) for wanted, got, _ in both]
+    assert next(moments, None) is None
+
+
+def test_layers_that_lost_all_heads_or_neurons(encoder):
+    def empty(linear: Linear, rows: bool) -> Linear:
+        if rows:
+            return Linear(linear.weight[:0], linear.bias[:0])
+        return Linear(linear.weight[:, :0], linear.bias)
+
+    first, second = encoder.layers
+    attention = first.attention
+    without = replace(
+        attention,
+        heads=0,
+        query=empty(attention.query, True),
+        key=empty(attention.key, True),
+        value=empty(attention.value, True),
+        output=empty(attention.output, False),
+    )
+    (block,) = second.feed_forwards
+    narrow = replace(block, up=empty(block.up, True), down=empty(block.down, False))
+    odd = replace(
+        encoder,
+        layers=(replace(first, attention=without), replace(second, feed_forwards=(narrow,))),
+    )
+    inputs = windows(odd, 20, 0)
+    small, masks = prune_and_refit(odd, inputs, (4, 1), 0.5)
+    assert [mask.size > 0 for mask in masks] == [False] * 4 + [True] * 6 + [False] * 2
+    assert np.isfinite(error(small, odd, inputs))
+    assert small.layers[0].attention.heads == 0
+
+
+def test_the_checkpoint_has_the_pattern_and_its_card_tells(source, data, tmp_path, command):
+    options = ("--pattern", "1x4", "--ratio", "0.8", "--calibration", data, "--samples", "8", "--refit")
+    shown = command("sparsify", source, tmp_path / "small", *options)
+    assert shown.code == 0, shown.err
+    assert (
+        "80.00% of the encoder's weights set to zero, by least squares over 8 windows of questions.jsonl" in shown.out
+    )
+    before, after = weights_of(source), weights_of(tmp_path / "small")
+    for name in before:
+        if name in NAMES:
+            zeros = (after[name].reshape(-1, 4, after[name].shape[1]) == 0).all(axis=1)
+            assert zeros.mean() == pytest.approx(0.8, abs=1 / zeros.size)
+            assert (after[name] == 0).sum() == 4 * zeros.sum()
+        elif not name.endswith("bias"):
+            assert before[name].tobytes() == after[name].tobytes()
+    found = recognise(encoder_of(tmp_path / "small"), {})
+    assert "1x4 block sparse" in found.kinds
+    card = (tmp_path / "small" / "README.md").read_text()
+    for words in ("--pattern 1x4 --refit", "80.00%", "least squares", read_dataset(data).sha256, "arXiv 2208.11580"):
+        assert words in card
+
+
+def test_the_same_seed_gives_the_same_bytes(source, data, tmp_path):
+    first, again = (
+        sparsify(source, tmp_path / name, pattern="32x32", ratio=0.5, calibration=data, samples=4, refit=True)
+        for name in "ab"
+    )
+    assert first.refitted
+    assert files_of(first.path) == files_of(again.path)
+
+
+def test_what_does_not_fit_is_refused(source, data, tmp_path, command):
+    out = tmp_path / "small"
+    bare = command("sparsify", source, out, "--pattern", "1x4", "--ratio", "0.5", "--refit")
+    assert (bare.code, "--calibration FILE, which is not given" in bare.err) == (2, True)
+    heads = command("sparsify", source, out, "--pattern", "heads", "--ratio", "0.5", "--refit", "--calibration", data)
+    assert (heads.code, "--refit is for unstructured, 1x4, 32x32" in heads.err) == (2, True)
+    with pytest.raises(InputError, match=r"refit: .* wanted questions, in calibration"):
+        sparsify(source, out, pattern="1x4", ratio=0.5, refit=True)
+    with pytest.raises(InputError, match="refit: got pattern 'ffn'"):
+        sparsify(source, out, pattern="ffn", ratio=0.5, calibration=data, refit=True)
+    assert not out.exists()
