@@ -72,10 +72,10 @@ def sparsify(
     and torch and removes with the last weight all others that are exactly as large.
     refit: the blocks go that the outputs of their matrix need least on these windows, and what is left is
     refitted to what the whole model has there (calibration/sparsity/refitting.py): minutes instead of
-    seconds, and far less is lost. Not for heads and ffn.
+    seconds, of large models hours, and far less is lost. What was zero stays zero. Not for heads and ffn.
     least_heads: each layer keeps this many, its best.
     progress: called with (done, samples) while the norms of the inputs are measured, or with
-    (done, matrices) while they are refitted.
+    (done, all) for the groups of outputs that are refitted.
     Raises InputError for options that do not fit the model, CheckpointError for a checkpoint that
     cannot be read, pruned or written back.
     """
@@ -116,7 +116,7 @@ def sparsify(
     else:
         pruned = _without_weights(source, encoder, weights, pattern, ratio, norms)
     if not pruned.ratio:
-        raise InputError(f"ratio {ratio:g}: too small to remove anything of this model; raise it")
+        raise InputError(_nothing(ratio))
     told = describe_pruning(pattern, pruned.ratio, record, source.sha256, refit)
     card = f"{source.card or f'# {target.name}'}\n\n{told}"
     write_checkpoint(pruned.encoder, target, source=replace(source, card=card), dropped_heads=pruned.known, force=force)
@@ -155,8 +155,10 @@ def _encoder_weights(encoder: Encoder) -> Weights:
 
 
 def _check_blocks(source: Checkpoint, weights: Weights, pattern: Pattern, ratio: float) -> None:
-    """Raise if a matrix is too small for the pattern, or its whole blocks are too few for the ratio."""
+    """Raise if a matrix is too small for the pattern, or the ratio too large for its whole blocks, or for none."""
     block = BLOCKS[pattern]
+    if not any(blocks_to_prune(weight.shape, block, ratio) for weight in weights.values()):
+        raise InputError(_nothing(ratio))
     for name, weight in weights.items():
         rows, columns = weight.shape
         whole = whole_blocks(weight.shape, block)
@@ -169,6 +171,10 @@ def _check_blocks(source: Checkpoint, weights: Weights, pattern: Pattern, ratio:
                 f"ratio {ratio:g}: {name} of {source.path} is {rows}x{columns}, of which whole {pattern} blocks are "
                 f"{whole * block[0] * block[1] / weight.size:.1%}; lower the ratio, or prune in another pattern"
             )
+
+
+def _nothing(ratio: float) -> str:
+    return f"ratio {ratio:g}: too small to remove anything of this model; raise it"
 
 
 def _draw(source: Checkpoint, data: Dataset, samples: int, seed: int) -> tuple[Bundle, list[Inputs]]:

@@ -44,7 +44,7 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
     "--refit",
     is_flag=True,
     help="With --calibration, for weights and blocks: those go that the outputs need least there, and the rest is "
-    "refitted to what the whole model has. Loses far less; takes minutes.",
+    "refitted to what the whole model has. Loses far less; takes minutes, of large models hours.",
 )
 @click.option("--samples", type=click.IntRange(min=1), default=128, show_default=True, help="Calibration questions.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
@@ -109,7 +109,7 @@ def _summary(result: Sparsification, output: Path, seconds: float) -> Iterator[s
     if ends:
         first = ends[0]
         yield (
-            f"{len(ends)} matrices are no multiple of the block, and their ends stay as they were: {first.name}, say, "
+            f"{len(ends)} matrices are no multiple of the block, and their ends lose nothing: {first.name}, say, "
             f"is {first.shape_before[0]}x{first.shape_before[1]}, its last {first.outside[0]} outputs and "
             f"{first.outside[1]} inputs lie in no block"
         )

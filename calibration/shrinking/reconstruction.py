@@ -47,10 +47,9 @@ def solve(moments: Moments, linear: Linear, ridge: float) -> tuple[Wide, Wide]:
     ridge: times the mean variance of an input channel; infinite keeps the weight, and gives it its best bias.
     """
     weight = linear.weight.astype(np.float64)
-    a, t = moments.a / moments.count, moments.t / moments.count
-    if np.isfinite(ridge) and moments.a.size:
-        covariance = moments.aa / moments.count - np.outer(a, a)
-        cross = moments.at / moments.count - np.outer(a, t)
+    a, t = moments.means()
+    if np.isfinite(ridge) and a.size:
+        covariance, cross = moments.covariance(), moments.cross()
         # A channel that never changes has no say but through the ridge.
         strength = ridge * max(float(np.trace(covariance)) / len(a), 1e-30)
         change = np.linalg.solve(covariance + strength * np.eye(len(a)), cross - covariance @ weight.T)

@@ -5,6 +5,7 @@ there, as in calibration/shrinking/reconstruction.py: q, k, v and the neurons be
 residual stream behind attention.output and ffn.down. So each matrix also makes good what those before it lost.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from calibration.sparsity.block_pruning import Block
 from calibration.sparsity.elimination import eliminate
 from calibration.streams import Ends, contexts, embedded
 from converters.encoder import Activation, Encoder, FeedForward, Layer, Linear
+from converters.matrices import layer_matrices
 from converters.recognising.patterns import Mask
 from converters.reference import Float, apply_linear, apply_norm, neurons
 
@@ -37,21 +39,19 @@ def prune_and_refit(
     """Return the encoder with the share `ratio` of every matrix at zero, and which weights stay, in graph order.
 
     windows: of batch 1 without padding. The encoder's layers have one feed-forward block each, no bottlenecks,
-    and weights of their own. progress: called with (matrices done, all).
+    and weights of their own. What is zero stays zero. progress: called with (groups of outputs done, all).
     """
     masks: list[Mask] = []
-    total = 6 * len(encoder.layers)
+    weights = [weight for layer in encoder.layers for _, weight in layer_matrices(layer) if weight.size]
+    groups = sum(len(weight) // block[0] for weight in weights)
+    counted = itertools.count(1)
     x, ends = embedded(encoder, windows)
     streams = _Streams(ends, x, x)
 
     def prune(linear: Linear, read: Rows, target: Rows) -> Linear:
-        if not linear.weight.size:
-            masks.append(np.ones(linear.weight.shape, bool))
-        else:
-            moments = _moments(linear, read, target, len(x))
-            linear, mask = prune_linear(linear, moments, block, ratio)
-            masks.append(mask)
-        progress(len(masks), total)
+        moments = _moments(linear, read, target, len(x))
+        linear, mask = prune_linear(linear, moments, block, ratio, advance=lambda: progress(next(counted), groups))
+        masks.append(mask)
         return linear
 
     layers = []
@@ -62,19 +62,31 @@ def prune_and_refit(
     return replace(encoder, layers=tuple(layers)), masks
 
 
-def prune_linear(linear: Linear, moments: Moments, block: Block, ratio: float) -> tuple[Linear, Mask]:
+def prune_linear(
+    linear: Linear, moments: Moments, block: Block, ratio: float, *, advance: Callable[[], None] = lambda: None
+) -> tuple[Linear, Mask]:
     """Return the Linear with the share `ratio` of its blocks at zero and the best weights and bias for the rest.
 
-    moments: of its inputs and of what it shall give. The second result is which weights stay, (out, in).
+    moments: of its inputs and of what it shall give. The second result is which weights stay, (out, in): what
+    was zero stays zero. advance: called for every group of outputs that is done.
     """
-    count = moments.count
-    a, t = moments.a / count, moments.t / count
-    covariance = moments.aa / count - np.outer(a, a)
-    strength = _RIDGE * max(float(np.trace(covariance)) / len(a), 1e-30)
-    cross = moments.at / count - np.outer(a, t) + strength * linear.weight.T.astype(np.float64)
-    weight, mask = eliminate(covariance + strength * np.eye(len(a)), cross, block, ratio)
-    bias = t - weight @ a
-    return Linear(weight.astype(linear.weight.dtype), bias.astype(linear.bias.dtype)), mask
+    a, t = moments.means()
+    weight, mask = linear.weight, linear.weight != 0
+    if weight.size:
+        covariance, before = moments.covariance(), weight.T.astype(np.float64)
+        strength = _RIDGE * max(float(np.trace(covariance)) / len(a), 1e-30)
+        found, mask = eliminate(
+            covariance + strength * np.eye(len(a)),
+            moments.cross() + strength * before,
+            mask,
+            block,
+            ratio,
+            advance=advance,
+        )
+        weight = found.astype(weight.dtype)
+    # For the weight as it is stored; of no inputs, the bias is all there is.
+    bias = t - weight.astype(np.float64) @ a
+    return Linear(weight, bias.astype(linear.bias.dtype)), mask
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ class CalibrationRecord:
 class TensorSparsity:
     """One matrix of the encoder, by its name in the graph: shape (out, in) and share of zeros, 0..1.
 
-    outside: how many outputs and inputs at the end make no whole block, and stayed as they were.
+    outside: how many outputs and inputs at the end make no whole block, and lost nothing.
     """
 
     name: str

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from calibration.least_squares import Moments
 from calibration.samples import Inputs
@@ -18,8 +19,8 @@ from converters.recognising.recognise import recognise
 from converters.reference import embed, reference_logits
 from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError
-from tests.calibration.sparsify.small_model import NAMES, encoder_of, files_of, weights_of
-from tests.checkpoints import bert_config, write_checkpoint
+from tests.calibration.sparsify.small_model import LINEARS, NAMES, encoder_of, files_of, weights_of
+from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 SIZES = {"layers": 2, "hidden": 32, "heads": 4, "ffn": 48}
 
@@ -62,7 +63,8 @@ def test_it_loses_less_than_zeros_alone_on_windows_that_it_did_not_see(encoder, 
     small, masks = prune_and_refit(
         encoder, windows(encoder, 60, 0), block, ratio, progress=lambda done, total: told.append((done, total))
     )
-    assert told == [(done, 12) for done in range(1, 13)]
+    groups = 2 * (5 * 32 + 48) // block[0]  # every matrix has 32 outputs, but ffn.up
+    assert told == [(done, groups) for done in range(1, groups + 1)]
     assert len(masks) == 12
     zeros = encoder
     for linear, mask, before in zip(linears(small), masks, linears(encoder), strict=True):
@@ -123,9 +125,9 @@ def parts(layer: Layer, x: np.ndarray) -> dict[str, np.ndarray]:
 def test_each_matrix_reads_the_pruned_model_and_is_fitted_to_the_original(encoder, monkeypatch):
     seen = []
 
-    def watched(linear: Linear, moments: Moments, *rest: object) -> tuple[Linear, np.ndarray]:
+    def watched(linear: Linear, moments: Moments, *rest: object, **more: object) -> tuple[Linear, np.ndarray]:
         seen.append(moments)
-        return prune_linear(linear, moments, *rest)
+        return prune_linear(linear, moments, *rest, **more)
 
     monkeypatch.setattr(refitting, "prune_linear", watched)
     inputs = windows(encoder, 8, 0)
@@ -143,8 +145,11 @@ def test_each_matrix_reads_the_pruned_model_and_is_fitted_to_the_original(encode
             a = np.concatenate([read(got, x) for _, got, x in both])
             t = np.concatenate([target(wanted, got, x) for wanted, got, x in both])
             found = next(moments)
-            np.testing.assert_allclose(found.aa, a.T @ a, rtol=1e-4, atol=1e-3)
-            np.testing.assert_allclose(found.at, a.T @ t, rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(found.means()[0], a.mean(axis=0), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found.means()[1], t.mean(axis=0), rtol=1e-4, atol=1e-5)
+            a, t = a - a.mean(axis=0), t - t.mean(axis=0)
+            np.testing.assert_allclose(found.covariance(), a.T @ a / len(a), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(found.cross(), a.T @ t / len(a), rtol=1e-4, atol=1e-5)
         pairs = [(wanted["end"], got["end"]) for wanted, got, _ in both]
     assert next(moments, None) is None
 
@@ -200,6 +205,35 @@ def test_the_checkpoint_has_the_pattern_and_its_card_tells(source, data, tmp_pat
         assert words in card
 
 
+def test_what_was_pruned_before_stays_pruned(source, data, tmp_path):
+    """A head whose biases are left, and 1x4 blocks that are more than are asked for."""
+    refit = {"calibration": data, "samples": 8, "refit": True}
+    headless = sparsify(source, tmp_path / "headless", pattern="1x4", ratio=0.7).path
+    tensors = weights_of(headless)
+    for name in LINEARS[:3]:
+        tensors[f"bert.encoder.layer.0.{name}.weight"][32:64] = 0
+    tensors["bert.encoder.layer.0.attention.output.dense.weight"][:, 32:64] = 0
+    save_file(tensors, headless / "model.safetensors")
+    less = weights_of(sparsify(headless, tmp_path / "less", pattern="1x4", ratio=0.5, **refit).path)
+    more = weights_of(sparsify(headless, tmp_path / "more", pattern="1x4", ratio=0.9, **refit).path)
+    for name in NAMES:
+        np.testing.assert_array_equal(less[name] == 0, tensors[name] == 0)
+        assert not more[name][tensors[name] == 0].any()
+        assert (more[name] == 0).mean() == pytest.approx(0.9, abs=2 / more[name].size)
+    assert not np.array_equal(less[NAMES[3]], tensors[NAMES[3]])
+
+
+def test_sizes_that_make_no_whole_blocks(tmp_path, data, command):
+    sizes = {"layers": 1, "hidden": 30, "heads": 2, "ffn": 46}
+    odd = write_checkpoint(tmp_path / "odd", tensors=bert_tensors(**sizes), config=bert_config(**sizes))
+    options = ("--pattern", "1x4", "--ratio", "0.5", "--calibration", data, "--samples", "4", "--refit")
+    shown = command("sparsify", odd, tmp_path / "small", *options)
+    assert "and their ends lose nothing: encoder.layer.0.attention.query, say, is 30x30" in shown.out
+    query = weights_of(tmp_path / "small")[NAMES[0]]
+    assert query[28:].all()
+    assert (query == 0).sum() == 4 * 113  # of 112.5 blocks
+
+
 def test_the_same_seed_gives_the_same_bytes(source, data, tmp_path):
     first, again = (
         sparsify(source, tmp_path / name, pattern="32x32", ratio=0.5, calibration=data, samples=4, refit=True)
@@ -219,4 +253,10 @@ def test_what_does_not_fit_is_refused(source, data, tmp_path, command):
         sparsify(source, out, pattern="1x4", ratio=0.5, refit=True)
     with pytest.raises(InputError, match="refit: got pattern 'ffn'"):
         sparsify(source, out, pattern="ffn", ratio=0.5, calibration=data, refit=True)
+    with pytest.raises(InputError, match="too small to remove anything"):
+        sparsify(source, out, pattern="1x4", ratio=1e-6, calibration=data, refit=True, progress=unwanted)
     assert not out.exists()
+
+
+def unwanted(done: int, total: int) -> None:
+    raise AssertionError("work that is for nothing")
