@@ -100,7 +100,8 @@ def sparsify(
     weights = _encoder_weights(encoder)
     if pattern in BLOCKS:
         _check_blocks(source, weights, pattern, ratio)
-    record, windows, norms = None, [], {}
+    windows: list[Inputs] = []
+    record, norms = None, {}
     if data is not None:
         bundle, windows = _draw(source, data, samples, seed)
         record = CalibrationRecord(data.name, data.sha256, len(windows), seed)
