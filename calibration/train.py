@@ -66,7 +66,8 @@ def train(
     check_destination(target, force=force, error=CheckpointError, sources=read)
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
-    encoder = _trainable(source)
+    # Neurons that go one by one would move the aligned blocks of the others.
+    encoder = _trainable(source, whole=options.recipe == "lock")
     taught_by = _teacher(source, teacher, options)
     folder = Path(os.path.abspath(state)) if state is not None else target.with_name(f"{target.name}.state")
     check_state_folder(folder, target, read, resume=resume)
@@ -115,11 +116,11 @@ def _learns(options: Options) -> bool:
     return bool(options.teacher_share or options.hidden_weight or options.attention_weight)
 
 
-def _trainable(source: Checkpoint) -> Encoder:
+def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     # Imported here, because it brings torch.
     from calibration.training.model import untrainable
 
-    encoder = compact(read_encoder(source))
+    encoder = read_encoder(source) if whole else compact(read_encoder(source))
     check_tokenizer(source, encoder.vocabulary)
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:

@@ -1,11 +1,13 @@
 """Each recipe on a tiny model: the loss falls, what is asked for holds exactly, a stop in between changes nothing."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from converters.checkpoint import read_checkpoint
 from converters.compaction import compact
@@ -132,6 +134,18 @@ def test_sparse_1x4_zeroes_whole_aligned_blocks_exactly_as_many_as_asked(folder,
         blocks = stays.reshape(len(stays) // 4, 4, -1)
         assert (blocks.all(1) | ~blocks.any(1)).all()
         assert np.count_nonzero(~blocks.any(1)) == round(ratio * stays.size / 4)
+
+
+def test_aligned_blocks_stay_where_they_are_though_a_neuron_is_dead(folder, tmp_path):
+    shutil.copytree(folder / "sparse", tmp_path / "sparse")
+    tensors = load_file(tmp_path / "sparse" / "model.safetensors")
+    (down,) = (name for name in tensors if name.endswith("layer.0.output.dense.weight"))
+    tensors[down][:, 1] = 0
+    save_file(tensors, tmp_path / "sparse" / "model.safetensors")
+    run(folder, "lock", name="aligned", steps=3, source=tmp_path / "sparse", teacher=folder / "checkpoint")
+    was, is_now = pattern(encoder_at(tmp_path / "sparse")), pattern(encoder_at(folder / "aligned"))
+    for name, stays in was.items():
+        np.testing.assert_array_equal(is_now[name], stays)
 
 
 def test_a_locked_pattern_is_the_same_afterwards_and_the_weights_are_not(folder):
