@@ -13,6 +13,7 @@ from converters.checkpoint import read_checkpoint
 from converters.encoder import Encoder, Linear
 from converters.families import read_encoder
 from converters.reference import reference_logits
+from tests.calibration.random_windows import random_windows
 from tests.checkpoints import bert_config, write_checkpoint
 
 SIZES = {"layers": 2, "hidden": 32, "heads": 4, "ffn": 48}
@@ -37,19 +38,6 @@ def drawn(seed: int = 0, tokens: int = 400) -> tuple[np.ndarray, np.ndarray, Lin
     true = np.random.default_rng(99).normal(size=(3, 5))
     t = (a @ true.T + [1, -2, 3] + random.normal(0, 0.1, (tokens, 3))).astype(np.float32)
     return a, t, Linear(np.zeros((3, 5), np.float32), np.zeros(3, np.float32))
-
-
-def windows(encoder: Encoder, count: int, seed: int) -> list[dict[str, np.ndarray]]:
-    random = np.random.default_rng(seed)
-    return [
-        {
-            "input_ids": random.integers(0, encoder.vocabulary, (1, tokens)),
-            "attention_mask": np.ones((1, tokens), np.int64),
-            "token_type_ids": (np.arange(tokens) > 5)[None].astype(np.int64),
-            "position_ids": np.arange(tokens)[None],
-        }
-        for tokens in random.integers(10, 40, count)
-    ]
 
 
 def logits(encoder: Encoder, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -114,8 +102,8 @@ def test_a_neuron_that_others_make_up_is_recovered_exactly(encoder):
     original = replace(encoder, layers=layers)
     neurons = np.arange(48) != 7
     small = cut(original, Masks((np.ones(4, bool),) * 2, (np.ones(48, bool), neurons)))
-    held_out = windows(original, 8, 1)
-    fitted, refits = reconstruct(original, small, windows(original, 60, 0), held_out)
+    held_out = random_windows(original, 8, 1)
+    fitted, refits = reconstruct(original, small, random_windows(original, 60, 0), held_out)
     for inputs in held_out:
         wanted = logits(original, inputs)
         assert np.abs(logits(small, inputs) - wanted).max() > 0.1
@@ -126,7 +114,7 @@ def test_a_neuron_that_others_make_up_is_recovered_exactly(encoder):
 
 
 def test_what_was_not_pruned_stays_as_it_is(encoder):
-    fitted, refits = reconstruct(encoder, encoder, windows(encoder, 3, 0), windows(encoder, 2, 1))
+    fitted, refits = reconstruct(encoder, encoder, random_windows(encoder, 3, 0), random_windows(encoder, 2, 1))
     assert {(refit.before, refit.after, refit.ridge) for refit in refits} == {(0.0, 0.0, None)}
     for got, wanted in zip(fitted.layers, encoder.layers, strict=True):
         assert got.attention.output is wanted.attention.output
@@ -137,8 +125,8 @@ def test_later_layers_make_good_what_earlier_ones_lost(encoder):
     """Heads and neurons go in layer 0; layer 1 is whole, and is refitted all the same."""
     heads = (np.array([True, False, True, False]), np.ones(4, bool))
     small = cut(encoder, Masks(heads, (np.arange(48) % 2 == 0, np.ones(48, bool))))
-    held_out = windows(encoder, 10, 1)
-    fitted, refits = reconstruct(encoder, small, windows(encoder, 80, 0), held_out)
+    held_out = random_windows(encoder, 10, 1)
+    fitted, refits = reconstruct(encoder, small, random_windows(encoder, 80, 0), held_out)
     assert [len(refits), fitted.layers[0].attention.heads] == [4, 2]
     assert all(refit.after < refit.before and refit.ridge is not None for refit in refits)
 
@@ -150,7 +138,9 @@ def test_later_layers_make_good_what_earlier_ones_lost(encoder):
 
 def test_everything_of_a_layer_can_be_gone(encoder):
     masks = Masks((np.zeros(4, bool), np.ones(4, bool)), (np.zeros(48, bool), np.ones(48, bool)))
-    fitted, refits = reconstruct(encoder, cut(encoder, masks), windows(encoder, 30, 0), windows(encoder, 8, 1))
+    fitted, refits = reconstruct(
+        encoder, cut(encoder, masks), random_windows(encoder, 30, 0), random_windows(encoder, 8, 1)
+    )
     assert (fitted.layers[0].attention.heads, fitted.layers[0].feed_forwards[0].width) == (0, 0)
     assert refits[0].ridge == float("inf") or refits[0].after < refits[0].before
-    assert np.isfinite(logits(fitted, windows(encoder, 1, 2)[0])).all()
+    assert np.isfinite(logits(fitted, random_windows(encoder, 1, 2)[0])).all()

@@ -185,6 +185,15 @@ def test_the_bias_is_that_of_the_weight_as_it_is_stored():
     np.testing.assert_allclose(left.mean(axis=0), 0, atol=1e-4)
 
 
+def test_weights_are_pulled_a_hundredth_towards_what_they_were():
+    # By hand: a = -1, 1 has variance 1; t = 3 a, the weight is 1 and none goes: (3 + 0.01 * 1) / (1 + 0.01).
+    moments = Moments(1, 1)
+    moments.add(np.array([[-1], [1]], np.float32), np.array([[-3], [3]], np.float32))
+    small, mask = prune_linear(Linear(np.ones((1, 1)), np.zeros(1)), moments, (1, 1), 0.1)
+    assert mask.all()
+    assert small.weight.item() == pytest.approx(3.01 / 1.01)
+
+
 def test_a_linear_without_inputs_gives_the_mean():
     moments = Moments(0, 2)
     moments.add(np.zeros((3, 0), np.float32), np.array([[1, 2], [3, 2], [5, 8]], np.float32))

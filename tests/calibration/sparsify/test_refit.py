@@ -19,6 +19,7 @@ from converters.recognising.recognise import recognise
 from converters.reference import embed, reference_logits
 from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError
+from tests.calibration.random_windows import random_windows
 from tests.calibration.sparsify.small_model import LINEARS, NAMES, encoder_of, files_of, weights_of
 from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
 
@@ -28,19 +29,6 @@ SIZES = {"layers": 2, "hidden": 32, "heads": 4, "ffn": 48}
 @pytest.fixture
 def encoder(tmp_path) -> Encoder:
     return read_encoder(read_checkpoint(write_checkpoint(tmp_path / "model", config=bert_config(**SIZES))))
-
-
-def windows(encoder: Encoder, count: int, seed: int) -> list[Inputs]:
-    random = np.random.default_rng(seed)
-    return [
-        {
-            "input_ids": random.integers(0, encoder.vocabulary, (1, tokens)),
-            "attention_mask": np.ones((1, tokens), np.int64),
-            "token_type_ids": (np.arange(tokens) > 5)[None].astype(np.int64),
-            "position_ids": np.arange(tokens)[None],
-        }
-        for tokens in random.integers(10, 40, count)
-    ]
 
 
 def error(got: Encoder, wanted: Encoder, inputs: list[Inputs]) -> float:
@@ -61,7 +49,7 @@ def linears(encoder: Encoder) -> list[Linear]:
 def test_it_loses_less_than_zeros_alone_on_windows_that_it_did_not_see(encoder, block, ratio):
     told = []
     small, masks = prune_and_refit(
-        encoder, windows(encoder, 60, 0), block, ratio, progress=lambda done, total: told.append((done, total))
+        encoder, random_windows(encoder, 60, 0), block, ratio, progress=lambda done, total: told.append((done, total))
     )
     groups = 2 * (5 * 32 + 48) // block[0]  # every matrix has 32 outputs, but ffn.up
     assert told == [(done, groups) for done in range(1, groups + 1)]
@@ -72,7 +60,7 @@ def test_it_loses_less_than_zeros_alone_on_windows_that_it_did_not_see(encoder, 
         wanted = round(ratio * mask.size / (block[0] * block[1])) * block[0] * block[1]
         assert (~mask).sum() == wanted
         zeros = with_linear(zeros, before, Linear(np.where(mask, before.weight, np.float32(0)), before.bias))
-    other = windows(encoder, 20, 1)
+    other = random_windows(encoder, 20, 1)
     assert error(small, encoder, other) < 0.5 * error(zeros, encoder, other)
 
 
@@ -130,7 +118,7 @@ def test_each_matrix_reads_the_pruned_model_and_is_fitted_to_the_original(encode
         return prune_linear(linear, moments, *rest, **more)
 
     monkeypatch.setattr(refitting, "prune_linear", watched)
-    inputs = windows(encoder, 8, 0)
+    inputs = random_windows(encoder, 8, 0)
     small, _ = prune_and_refit(encoder, inputs, (4, 1), 0.6)
     pairs = [(x, x) for x in (embed(encoder, each)[0].astype(np.float64) for each in inputs)]
     moments = iter(seen)
@@ -176,7 +164,7 @@ def test_layers_that_lost_all_heads_or_neurons(encoder):
         encoder,
         layers=(replace(first, attention=without), replace(second, feed_forwards=(narrow,))),
     )
-    inputs = windows(odd, 20, 0)
+    inputs = random_windows(odd, 20, 0)
     small, masks = prune_and_refit(odd, inputs, (4, 1), 0.5)
     assert [mask.size > 0 for mask in masks] == [False] * 4 + [True] * 6 + [False] * 2
     assert np.isfinite(error(small, odd, inputs))
