@@ -26,8 +26,8 @@ from benchmarks.side_by_side.rows import (
 )
 from benchmarks.side_by_side.store import read_results
 from benchmarks.side_by_side.summary import Row, losses, rows_of
-from edge_qa.atomic import check_file, write_file
 from edge_qa.errors import EdgeQAError, InputError
+from edge_qa.files import check_file, write_file
 
 BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 PICTURE = "benchmarks/side_by_side.svg"

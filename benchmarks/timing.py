@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from edge_qa._openvino import ov
-from edge_qa.cpu import this_cpu
+from edge_qa.system.cpu import this_cpu
 
 Key = TypeVar("Key")
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from calibration.quantize import Quantization, quantize
-from converters.convert import Conversion, convert
+from calibration.quantization.quantize import Quantization, quantize
+from converters.conversion import Conversion, convert
 from edge_qa.answerer import Answer, QuestionAnswerer
-from edge_qa.atomic import check_destination
-from edge_qa.dataset import read_dataset
 from edge_qa.errors import InputError
+from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.files import check_destination
 
 Say = Callable[[str], None]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_qa.answerer import Answer, QuestionAnswerer
-    from edge_qa.bundle import Bundle
+    from edge_qa.bundle.bundle import Bundle
+    from edge_qa.compat.pipeline import pipeline
     from edge_qa.errors import (
         BundleError,
         CalibrationError,
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
         ResourceError,
         VerificationError,
     )
-    from edge_qa.pipeline import pipeline
 
 __version__ = "0.1.0"
 
 _ERRORS = "edge_qa.errors"
 _HOMES = {
     "Answer": "edge_qa.answerer",
-    "Bundle": "edge_qa.bundle",
+    "Bundle": "edge_qa.bundle.bundle",
     "BundleError": _ERRORS,
     "CalibrationError": _ERRORS,
     "CheckpointError": _ERRORS,
@@ -36,7 +36,7 @@ _HOMES = {
     "QuestionAnswerer": "edge_qa.answerer",
     "ResourceError": _ERRORS,
     "VerificationError": _ERRORS,
-    "pipeline": "edge_qa.pipeline",
+    "pipeline": "edge_qa.compat.pipeline",
 }
 
 __all__ = [

@@ -12,16 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import overload
 
-from edge_qa.bulk import select_many
-from edge_qa.bundle import Bundle
-from edge_qa.document import PIECE, tokenize
-from edge_qa.engine import Engine, Precision
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import BundleError, InputError
-from edge_qa.manifest import FULL_BUDGET, Defaults, Manifest
-from edge_qa.shortlist import shortlisted
-from edge_qa.spans import Logits, Selection, SpanSelector, select_spans
-from edge_qa.text import TextTokenizer, Tokens, bundle_tokenizer
-from edge_qa.windows import Window, make_windows
+from edge_qa.inference.batching import select_many
+from edge_qa.inference.engine import Engine, Precision
+from edge_qa.inference.spans import Logits, Selection, SpanSelector, select_spans
+from edge_qa.text.bm25 import shortlisted
+from edge_qa.text.chunks import PIECE, tokenize
+from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
+from edge_qa.text.windows import Window, make_windows
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
@@ -83,7 +83,7 @@ class QuestionAnswerer:
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
         budget: which of the bundle's token-drop configurations answers, unless a call says another.
-        tokenizer: the bundle's, where it is at hand; see `edge_qa/start.py`.
+        tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)

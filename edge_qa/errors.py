@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "ResourceError",
     "VerificationError",
+    "missing_extra",
 ]
 
 
@@ -45,3 +46,10 @@ class InferenceError(EdgeQAError):
 
 class ResourceError(EdgeQAError):
     """The machine lacks something: disk space, memory, an instruction set, an installed extra."""
+
+
+def missing_extra(error: ModuleNotFoundError, extra: str) -> ResourceError:
+    """Return the error to raise where `error.name`, which belongs to `extra`, cannot be imported."""
+    return ResourceError(
+        f"{error.name} is not installed, and this needs it: pip install '.[{extra}]' in the folder of Edge QA's source"
+    )

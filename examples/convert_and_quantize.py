@@ -6,8 +6,8 @@ python examples/convert_and_quantize.py CHECKPOINT QUESTIONS FOLDER
 import sys
 from pathlib import Path
 
-from calibration.quantize import quantize
-from converters.convert import convert
+from calibration.quantization.quantize import quantize
+from converters.conversion import convert
 
 checkpoint, questions, folder = sys.argv[1:]
 Path(folder).mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def questions() -> Path:
 @pytest.fixture(scope="session")
 def fp16_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The carried checkpoint, converted."""
-    from converters.convert import convert
+    from converters.conversion import convert
 
     return convert(checkpoint, tmp_path_factory.mktemp("bundles") / "fp16").path
 
@@ -41,7 +41,7 @@ def fp16_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def int8_bundle(fp16_bundle: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, quantized on a few questions."""
-    from calibration.quantize import quantize
+    from calibration.quantization.quantize import quantize
 
     return quantize(fp16_bundle, tmp_path_factory.mktemp("bundles") / "int8", calibration=questions, samples=12).path
 

@@ -16,15 +16,15 @@ ALLOWED = {
 }
 # A heavy package is imported by the one module that owns it, and nowhere else.
 OWNERS = {
-    "openvino": {"edge_qa/_openvino.py", "converters/exporting/foreign.py"},
+    "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
     "huggingface_hub": {"converters/checkpoints/hub.py"},
     "torch": {
-        "converters/exporting/foreign.py",
+        "converters/torch_export/transformers_model.py",
         "calibration/shrinking/fisher.py",
         "calibration/sparsity/unstructured.py",
     },
-    "transformers": {"converters/exporting/foreign.py"},
+    "transformers": {"converters/torch_export/transformers_model.py"},
     "nncf": {
         "calibration/quantization/int8_model.py",
         "calibration/sparsity/unstructured.py",
@@ -32,7 +32,7 @@ OWNERS = {
     },
 }
 # Recipes that need gradients may use both everywhere.
-TRAINING = {"calibration/training/": {"torch", "transformers"}}
+TRAINING = {"calibration/training/": {"torch", "transformers"}, "calibration/torch_model/": {"torch"}}
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks.side_by_side.environments import Environment, all_sources, hash_of
 from benchmarks.side_by_side.workers import RIVALS, environment, why_it_ended
-from converters.checkpoint import Checkpoint
-from edge_qa.atomic import write_file
-from edge_qa.dataset import Dataset
+from converters.checkpoints.checkpoint import Checkpoint
 from edge_qa.errors import EdgeQAError
+from edge_qa.evaluation.dataset import Dataset
+from edge_qa.files import write_file
 
 Say = Callable[[str], None]
 # What optimum-intel takes unless told otherwise; ours takes its own default.
@@ -96,7 +96,7 @@ class Artefacts:
     # Ours. The imports are heavy, and wanted only where something is made.
 
     def _make_fp16(self, folder: Path) -> None:
-        from converters.convert import convert
+        from converters.conversion import convert
 
         convert(self.checkpoint, folder)
 
@@ -104,13 +104,13 @@ class Artefacts:
         self._quantize(self.path("fp16"), folder)
 
     def _quantize(self, source: Path, folder: Path) -> None:
-        from calibration.quantize import quantize
+        from calibration.quantization.quantize import quantize
 
         quantize(source, folder, calibration=self.calibration)
 
     def _make_compacted(self, folder: Path) -> None:
-        from calibration.sparsify import sparsify
-        from converters.convert import convert
+        from calibration.sparsity.sparsify import sparsify
+        from converters.conversion import convert
 
         checkpoint, bundle = (self.own / f"compacted-{kind}" for kind in ("checkpoint", "fp16"))
         sparsify(
@@ -125,7 +125,7 @@ class Artefacts:
         self._quantize(bundle, folder)
 
     def _make_budget(self, folder: Path) -> None:
-        from calibration.lengths import search_lengths
+        from calibration.token_budgets.search_budgets import search_lengths
 
         search_lengths(
             self.path("int8"),

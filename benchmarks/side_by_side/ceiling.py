@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks.side_by_side.figures import quantile
 from converters.ir.counting import count
 from edge_qa._openvino import ov, this_core
-from edge_qa.bundle import Bundle
-from edge_qa.manifest import INPUT_ROLES
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import INPUT_ROLES
 
 # (rows, inputs, outputs): the products of MiniLM at 176 tokens and of BERT-base at 384, and two larger ones.
 SHAPES = (
@@ -110,9 +110,9 @@ def time_split(bundle: Path, tokens: int, peak_gmacs: float, threads: int) -> di
 
 def make_bert_base(place: Path, calibration: Path) -> Path:
     """Return an INT8 bundle of BERT-base's size with drawn weights: they take the same time as trained ones."""
-    from benchmarks.block_sparse import write_checkpoint
-    from calibration.quantize import quantize
-    from converters.convert import convert
+    from benchmarks.experiments.block_sparse import write_checkpoint
+    from calibration.quantization.quantize import quantize
+    from converters.conversion import convert
 
     bundle = place / "bert-base-int8"
     if not bundle.exists():

@@ -15,13 +15,13 @@ from benchmarks.side_by_side.rows import sample_words
 from benchmarks.side_by_side.run import Benchmark, Plan
 from benchmarks.side_by_side.store import ANSWERS, PAGE, PICTURE, RESULTS, Store
 from benchmarks.side_by_side.summary import losses, rows_of, summarize
-from converters.checkpoint import Checkpoint, read_checkpoint
-from edge_qa.atomic import write_file
-from edge_qa.bundle import Bundle
+from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
+from edge_qa.bundle.bundle import Bundle
 from edge_qa.cli.app import EXIT_CODES
-from edge_qa.cpu import usable_threads
-from edge_qa.dataset import read_dataset
 from edge_qa.errors import EdgeQAError, InputError
+from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.files import write_file
+from edge_qa.system.cpu import usable_threads
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples" / "models" / "minilm-squad"

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.side_by_side.workers import RIVALS, environment, why_it_ended
-from edge_qa.atomic import write_file
 from edge_qa.errors import ResourceError
+from edge_qa.files import write_file
 
 ROOT = Path(__file__).resolve().parents[2]
 # torch without CUDA is not on PyPI but here; where this cannot be reached, PyPI's own build is taken.

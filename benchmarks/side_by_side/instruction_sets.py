@@ -10,8 +10,8 @@ from benchmarks.side_by_side.figures import spread
 from benchmarks.side_by_side.questions import Sample
 from benchmarks.side_by_side.turns import ask_in_turns, close_all
 from benchmarks.side_by_side.workers import Worker, WorkerError, environment
-from edge_qa.cpu import CAP_VARIABLE
-from edge_qa.squad import score
+from edge_qa.evaluation.squad_metric import score
+from edge_qa.system.cpu import CAP_VARIABLE
 
 CAPS = ("AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 _TOPICS = ("int8", "precision")

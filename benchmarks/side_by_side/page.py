@@ -21,9 +21,9 @@ from benchmarks.side_by_side.rows import (
     version_words,
 )
 from benchmarks.side_by_side.summary import Row, losses, rows_of
-from calibration.quantize import DEFAULT_SAMPLES
-from edge_qa import html
-from edge_qa.html import Markup, Section
+from calibration.quantization.quantize import DEFAULT_SAMPLES
+from edge_qa.reporting import html
+from edge_qa.reporting.html import Markup, Section
 
 _TABLE_NOTE = (
     "One question at a time, end to end, text in to text out, after a first pass over all questions; all contenders "

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.side_by_side.summary import Row
-from edge_qa import html
-from edge_qa.html import Markup
+from edge_qa.reporting import html
+from edge_qa.reporting.html import Markup
 
 _WIDTH, _HEIGHT = 860, 430
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 24, 14, 46

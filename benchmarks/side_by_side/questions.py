@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from edge_qa.dataset import Dataset, Example, read_dataset
 from edge_qa.errors import InputError
+from edge_qa.evaluation.dataset import Dataset, Example, read_dataset
 
 _T = TypeVar("_T")
 

@@ -31,12 +31,12 @@ from benchmarks.side_by_side.starts import imports_in_turns, start_in_turns
 from benchmarks.side_by_side.store import Store
 from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of, close_all
 from benchmarks.side_by_side.workers import Worker, WorkerError
-from converters.checkpoint import Checkpoint
-from edge_qa.cpu import this_cpu
-from edge_qa.dataset import Dataset
+from converters.checkpoints.checkpoint import Checkpoint
 from edge_qa.errors import EdgeQAError, InputError, ResourceError
-from edge_qa.machine import CPUTime, is_disturbed, this_machine
-from edge_qa.memory import this_memory
+from edge_qa.evaluation.dataset import Dataset
+from edge_qa.system.cpu import this_cpu
+from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
+from edge_qa.system.memory import this_memory
 
 Say = Callable[[str], None]
 PASSES = ("first", "steady")

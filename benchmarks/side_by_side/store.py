@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge_qa.atomic import check_file, write_file
 from edge_qa.errors import InputError
+from edge_qa.files import check_file, write_file
 
 FORMAT = 2
 RESULTS, ANSWERS = "results.json", "answers.json"

@@ -7,9 +7,9 @@ from typing import Any
 
 from benchmarks.side_by_side.contenders import CONTENDERS, REFERENCE
 from benchmarks.side_by_side.figures import Spread, medians_by_length, spread
-from calibration.bootstrap import paired_drop
-from edge_qa.dataset import Example
-from edge_qa.squad import per_question, score
+from calibration.statistics.bootstrap import paired_drop
+from edge_qa.evaluation.dataset import Example
+from edge_qa.evaluation.squad_metric import per_question, score
 
 # (attribute of a row, what it is called, True if more is better)
 MEASURES = (

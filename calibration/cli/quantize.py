@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 from calibration.quantization.page import quantization_page
+from calibration.quantization.quantize import DEFAULT_SAMPLES
+from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
-from calibration.quantize import DEFAULT_SAMPLES
-from calibration.quantize import quantize as run_quantization
-from edge_qa.atomic import check_file, write_file
+from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
 from edge_qa.cli.progress import progress_bar, terminal
-from edge_qa.manifest import Manifest, Target
-from edge_qa.squad import Metric
+from edge_qa.evaluation.squad_metric import Metric
+from edge_qa.files import check_file, write_file
 
 _METRICS: dict[str, Metric] = {"f1": "f1", "em": "exact_match"}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from calibration.shrink import shrink as run_shrinking
 from calibration.shrinking.latency_model import Precision
 from calibration.shrinking.report import Shrinking
+from calibration.shrinking.shrink import shrink as run_shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from calibration.sparsify import sparsify as run_sparsification
 from calibration.sparsity.sparsification import BLOCKS, PATTERNS, Pattern, Sparsification
-from converters.recognising.plain_words import percent
+from calibration.sparsity.sparsify import sparsify as run_sparsification
+from converters.inspection.plain_words import percent
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import progress_bar

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calibration.train import check_request
-from calibration.train import train as run_training
 from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
+from calibration.training.train import check_request
+from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.samples import Inputs
+from calibration.data.samples import Inputs
 from edge_qa._openvino import ov, this_core
 
 _ops = ov.opset15
@@ -41,7 +41,7 @@ class _Attention:
 
 
 def balance_channels(model: "ov.Model", samples: Sequence[Inputs]) -> int:
-    """Balance a float model in place; return how many layers were, 0 if it has not the names of `converters/graph.py`.
+    """Balance a float model in place; return how many layers were, 0 if it lacks the names of `converters/ir/graph.py`.
 
     samples: inputs by the names of the model's parameters, of any batch.
     """

@@ -8,16 +8,16 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.data.samples import Inputs, draw_samples
 from calibration.quantization.int8_model import attention_products, by_name, prepare, quantize_model
 from calibration.quantization.product_errors import ProductError, product_errors
 from calibration.quantization.recipes import Recipe
-from calibration.samples import Inputs, draw_samples
-from converters.ir.writer import write_ir
+from converters.ir.storage import write_ir
 from edge_qa._openvino import ov, this_core
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.bundle import Bundle
-from edge_qa.dataset import Dataset
-from edge_qa.manifest import MODEL_BIN, MODEL_XML, Target
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML, Target
+from edge_qa.evaluation.dataset import Dataset
 
 Logits = NDArray[np.float32]
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calibration.judgement import same_questions, score_drop, too_few_questions
 from calibration.quantization.candidates import Candidate, Workshop, logits
 from calibration.quantization.product_errors import relative_error
 from calibration.quantization.recipes import Recipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
+from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.dataset import Dataset
 from edge_qa.errors import CalibrationError, InputError
-from edge_qa.evaluation import Evaluation, evaluate
-from edge_qa.squad import Metric
+from edge_qa.evaluation.dataset import Dataset
+from edge_qa.evaluation.evaluate import Evaluation, evaluate
+from edge_qa.evaluation.squad_metric import Metric
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
+from calibration.data.samples import Inputs
 from calibration.quantization.balance import balance_channels
 from calibration.quantization.embeddings import quantize_tables, table_lookups
 from calibration.quantization.overflow import fit_model
 from calibration.quantization.recipes import DEFAULT, Recipe
-from calibration.samples import Inputs
 from edge_qa._openvino import ov, without_telemetry
-from edge_qa.extras import missing_extra
-from edge_qa.manifest import INPUT_ROLES, Target
+from edge_qa.bundle.manifest import INPUT_ROLES, Target
+from edge_qa.errors import missing_extra
 
 without_telemetry()
 try:

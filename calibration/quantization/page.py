@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization, Trial
-from edge_qa import html
-from edge_qa.evaluation import Evaluation
-from edge_qa.html import Markup, Section
+from edge_qa.evaluation.evaluate import Evaluation
+from edge_qa.reporting import html
+from edge_qa.reporting.html import Markup, Section
 
 
 def quantization_page(result: Quantization) -> bytes:

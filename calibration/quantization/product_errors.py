@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.samples import Inputs
+from calibration.data.samples import Inputs
 from edge_qa._openvino import ov, this_core
 
 _TRANSPARENT = ("Reshape", "Transpose", "Unsqueeze", "Squeeze")

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from calibration.bootstrap import Drop
 from calibration.quantization.product_errors import ProductError
 from calibration.quantization.recipes import DEFAULT, Recipe
-from edge_qa.evaluation import Evaluation
-from edge_qa.manifest import Manifest
-from edge_qa.squad import Metric
+from calibration.statistics.bootstrap import Drop
+from edge_qa.bundle.manifest import Manifest
+from edge_qa.evaluation.evaluate import Evaluation
+from edge_qa.evaluation.squad_metric import Metric
 
 METRIC_NAMES: dict[Metric, str] = {"f1": "F1", "exact_match": "EM"}
 Verdict = Literal["passed", "failed", "not finite", "ruled out", "not judged"]

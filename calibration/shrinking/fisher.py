@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from calibration.answered_windows import AnsweredWindow
+from calibration.data.answered_windows import AnsweredWindow
 from calibration.shrinking.mask_gradients import MaskGradients
-from calibration.training.model import TorchEncoder
-from converters.encoder import Encoder
-from edge_qa.cpu import this_cpu
-from edge_qa.extras import missing_extra
+from calibration.torch_model.model import TorchEncoder
+from converters.model.encoder import Encoder
+from edge_qa.errors import missing_extra
+from edge_qa.system.cpu import this_cpu
 
 try:
     import torch

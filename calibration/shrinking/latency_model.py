@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from calibration.shrinking.structure_costs import StructureCosts, width_options
-from converters.compaction import keep_heads, keep_neurons
-from converters.encoder import Attention, Encoder, FeedForward, Layer, Linear, map_arrays
-from converters.graph import build_graph
-from converters.matrices import layer_matrices
+from converters.ir.graph import build_graph
+from converters.model.compaction import keep_heads, keep_neurons
+from converters.model.encoder import Attention, Encoder, FeedForward, Layer, Linear, map_arrays
+from converters.model.matrices import layer_matrices
 from edge_qa._openvino import this_core
-from edge_qa.cpu import this_cpu
+from edge_qa.system.cpu import this_cpu
 
 Run = Callable[[], object]
 Precision = Literal["f32", "int8"]

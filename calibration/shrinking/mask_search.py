@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.shrinking.structure_costs import StructureCosts
-from converters.recognising.patterns import Mask
+from converters.inspection.zero_patterns import Mask
 
 Scores = NDArray[np.float64]
 

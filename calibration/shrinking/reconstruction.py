@@ -18,11 +18,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.least_squares import CHUNK, Moments, Wide
-from calibration.samples import Inputs
-from calibration.streams import contexts, embedded
-from converters.encoder import Encoder, Linear, Norm
-from converters.reference import Float, apply_linear, apply_norm, neurons
+from calibration.data.activations import contexts, embedded
+from calibration.data.samples import Inputs
+from calibration.statistics.least_squares import CHUNK, Moments, Wide
+from converters.model.encoder import Encoder, Linear, Norm
+from converters.verification.reference import Float, apply_linear, apply_norm, neurons
 
 # Relative to the mean variance of an input channel. Infinity leaves the weights and corrects the bias.
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1, 1.0, float("inf"))

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.bootstrap import Drop
 from calibration.shrinking.latency_model import Precision
 from calibration.shrinking.reconstruction import Refit
 from calibration.shrinking.shrinker import Method
 from calibration.shrinking.structure_costs import StructureCosts
 from calibration.sparsity.sparsification import CalibrationRecord
-from converters.compaction import CompactionReport
-from edge_qa.squad import Scores
+from calibration.statistics.bootstrap import Drop
+from converters.model.compaction import CompactionReport
+from edge_qa.evaluation.squad_metric import Scores
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.samples import Inputs
+from calibration.data.samples import Inputs
 from calibration.shrinking.mask_gradients import MaskGradients, fisher_diagonal, fisher_matrix
 from calibration.shrinking.mask_search import Masks, rearrange, search_masks
 from calibration.shrinking.reconstruction import Refit, reconstruct
 from calibration.shrinking.structure_costs import StructureCosts
-from converters.compaction import keep_heads, keep_neurons
-from converters.encoder import Attention, Encoder, FeedForward
+from converters.model.compaction import keep_heads, keep_neurons
+from converters.model.encoder import Attention, Encoder, FeedForward
 
 Method = Literal["magnitude", "fisher", "full"]
 METHODS: tuple[Method, ...] = get_args(Method)

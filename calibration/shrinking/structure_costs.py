@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from converters.cost import head_multiply_adds, neuron_multiply_adds
-from converters.encoder import Encoder
+from converters.model.encoder import Encoder
+from converters.model.matrices import head_multiply_adds, neuron_multiply_adds
 
 Unit = Literal["ms", "multiply-adds"]
 
-# Neurons go in groups of this many. benchmarks/width_rounding.py finds no step in the kernels' speed; it
+# Neurons go in groups of this many. benchmarks/experiments/width_rounding.py finds no step in the kernels' speed; it
 # keeps the search small.
 WIDTH_STEP = 16
 

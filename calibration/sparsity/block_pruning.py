@@ -9,8 +9,8 @@ blocks can only use whole ones.
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.encoder import Array
-from converters.recognising.patterns import Mask
+from converters.inspection.zero_patterns import Mask
+from converters.model.encoder import Array
 
 Scores = NDArray[np.float64]
 Block = tuple[int, int]  # (outputs, inputs)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.least_squares import Wide
 from calibration.sparsity.block_pruning import Block, blocks_to_prune, lowest
-from converters.recognising.patterns import Mask
+from calibration.statistics.least_squares import Wide
+from converters.inspection.zero_patterns import Mask
 
 # A group loses its blocks in at most so many rounds. Within one they go one by one, out of so many times as many:
 # those that cost least when it begins. Only between rounds all others learn of it.

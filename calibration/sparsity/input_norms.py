@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.samples import Inputs
+from calibration.data.samples import Inputs
 from converters.ir.constants import product_weights
 from edge_qa._openvino import ov, this_core
-from edge_qa.bundle import Bundle
-from edge_qa.cpu import this_cpu
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.system.cpu import this_cpu
 
 _ops = ov.opset15
 
@@ -21,7 +21,7 @@ def input_norms(
 
     bundle: FP16, from `convert`; its graph runs with the sums of squares as its outputs.
     inputs: samples of batch 1 without padding, as `draw_samples` gives them.
-    Keys are the names of converters/matrices.py, values (in,). q, k and v, which read the same, are
+    Keys are the names of converters/model/matrices.py, values (in,). q, k and v, which read the same, are
     summed once.
     """
     model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.least_squares import CHUNK, Moments
-from calibration.samples import Inputs
+from calibration.data.activations import Ends, contexts, embedded
+from calibration.data.samples import Inputs
 from calibration.sparsity.block_pruning import Block
 from calibration.sparsity.elimination import eliminate
-from calibration.streams import Ends, contexts, embedded
-from converters.encoder import Activation, Encoder, FeedForward, Layer, Linear
-from converters.matrices import layer_matrices
-from converters.recognising.patterns import Mask
-from converters.reference import Float, apply_linear, apply_norm, neurons
+from calibration.statistics.least_squares import CHUNK, Moments
+from converters.inspection.zero_patterns import Mask
+from converters.model.encoder import Activation, Encoder, FeedForward, Layer, Linear
+from converters.model.matrices import layer_matrices
+from converters.verification.reference import Float, apply_linear, apply_norm, neurons
 
 # Towards the weights as they were, times the mean variance of an input: inputs that hardly vary decide nothing.
 _RIDGE = 0.01

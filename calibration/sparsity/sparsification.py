@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from calibration.sparsity.block_pruning import Block
-from converters.compaction import CompactionReport
-from converters.recognising.patterns import ONE_BY_FOUR, TILE
+from converters.inspection.zero_patterns import ONE_BY_FOUR, TILE
+from converters.model.compaction import CompactionReport
 
 Pattern = Literal["unstructured", "1x4", "32x32", "heads", "ffn"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)

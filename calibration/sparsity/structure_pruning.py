@@ -13,12 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.sparsity.block_pruning import Scores, importance, lowest
-from converters.compaction import keep_heads, keep_neurons
-from converters.encoder import Attention, Encoder, FeedForward
-from converters.recognising.patterns import Mask
+from converters.inspection.zero_patterns import Mask
+from converters.model.compaction import keep_heads, keep_neurons
+from converters.model.encoder import Attention, Encoder, FeedForward
 from edge_qa.errors import InputError
 
-Norms = Mapping[str, Scores]  # of the inputs, by the names of converters/matrices.py; empty where they do not count
+Norms = Mapping[
+    str, Scores
+]  # of the inputs, by the names of converters/model/matrices.py; empty where they do not count
 
 
 def prune_heads(encoder: Encoder, ratio: float, norms: Norms, *, least: int = 1) -> tuple[Encoder, list[Mask]]:

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from converters.checkpoint import Checkpoint
-from converters.checkpoints.formats import CHECKPOINT_FORMATS, CheckpointFormat
-from converters.encoder import Array
-from converters.exporting.foreign import TorchModel
-from converters.recognising.patterns import Mask
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.families.formats import CHECKPOINT_FORMATS, CheckpointFormat
+from converters.inspection.zero_patterns import Mask
+from converters.model.encoder import Array
+from converters.torch_export.transformers_model import TorchModel
 from edge_qa._openvino import without_telemetry
-from edge_qa.errors import CheckpointError
-from edge_qa.extras import missing_extra
-from edge_qa.text import TextTokenizer
+from edge_qa.errors import CheckpointError, missing_extra
+from edge_qa.text.tokenizer import TextTokenizer
 
 without_telemetry()
 try:
@@ -32,7 +31,7 @@ _TOKENS = 8  # of the input that NNCF traces the model with; any number would do
 
 
 def magnitude_masks(checkpoint: Checkpoint, family: str, weights: Mapping[str, Array], ratio: float) -> dict[str, Mask]:
-    """Return which weights (out, in) of each encoder Linear stay, by the names of converters/matrices.py.
+    """Return which weights (out, in) of each encoder Linear stay, by the names of converters/model/matrices.py.
 
     family: the Encoder's. weights: its matrices, by the same names. In each of them the share `ratio`
     goes, and every other weight that is exactly as large as the last of these.
@@ -59,7 +58,7 @@ def magnitude_masks(checkpoint: Checkpoint, family: str, weights: Mapping[str, A
 
 
 def _tensor_name(name: str, form: CheckpointFormat) -> str:
-    """The name in a torch model of a matrix of converters/matrices.py, such as "encoder.layer.3.ffn.0.up"."""
+    """The name in a torch model of a matrix of converters/model/matrices.py, such as "encoder.layer.3.ffn.0.up"."""
     _, _, layer, part = name.split(".", 3)
     own = {
         "attention.query": form.names.query,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.training.data import Windows
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
 
 try:
     import torch

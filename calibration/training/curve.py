@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
 
 try:
     import torch

@@ -14,16 +14,16 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.answered_windows import answer_places, token_spans, told_places
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
-from edge_qa.atomic import write_file
-from edge_qa.dataset import Dataset, Example, read_dataset
-from edge_qa.document import PIECE, tokenize
+from calibration.data.answered_windows import answer_places, token_spans, told_places
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.model.encoder import Encoder
+from edge_qa.bundle.manifest import Defaults
 from edge_qa.errors import InputError
-from edge_qa.manifest import Defaults
-from edge_qa.text import TextTokenizer, Tokens
-from edge_qa.windows import Window, make_windows
+from edge_qa.evaluation.dataset import Dataset, Example, read_dataset
+from edge_qa.files import write_file
+from edge_qa.text.chunks import PIECE, tokenize
+from edge_qa.text.tokenizer import TextTokenizer, Tokens
+from edge_qa.text.windows import Window, make_windows
 
 Ints = NDArray[np.int64]
 Places = list[tuple[int, int]]

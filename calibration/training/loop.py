@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.batches import Batch, Batches
 from calibration.training.curve import Meter, Point, Report
-from calibration.training.model import TorchEncoder
 from calibration.training.options import Options
 from calibration.training.recipes.recipe import SCORES, Forward, Recipe, Step
 from calibration.training.settings import release_memory
 from calibration.training.state import State, load_state, save_state
 from calibration.training.stopping import StopRequests, stop_requests
 from calibration.training.teacher import TeacherLogits
-from converters.encoder import Encoder
-from edge_qa.errors import CalibrationError
-from edge_qa.extras import missing_extra
+from converters.model.encoder import Encoder
+from edge_qa.errors import CalibrationError, missing_extra
 
 try:
     import torch

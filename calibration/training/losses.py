@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from calibration.training.model import Trace
-from edge_qa.extras import missing_extra
+from calibration.torch_model.model import Trace
+from edge_qa.errors import missing_extra
 
 try:
     import torch

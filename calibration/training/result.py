@@ -6,7 +6,7 @@ from typing import Any
 
 from calibration.training.curve import Point
 from calibration.training.options import Options
-from edge_qa.evaluation import Evaluation
+from edge_qa.evaluation.evaluate import Evaluation
 
 
 @dataclass(frozen=True)

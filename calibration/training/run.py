@@ -11,25 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.batches import Batches
 from calibration.training.curve import Report
 from calibration.training.data import training_windows
 from calibration.training.folder import STATE
 from calibration.training.loop import Lesson, train_model
-from calibration.training.model import TorchEncoder
 from calibration.training.options import Device, Options
 from calibration.training.recipes.recipe import Task
 from calibration.training.recipes.table import recipe_class
 from calibration.training.result import Training, describe
 from calibration.training.settings import batch_tokens, compute_type, find_device, use_threads
-from converters.checkpoint import Checkpoint
-from converters.checkpoints.writer import write_checkpoint
-from converters.convert import convert
-from converters.encoder import Encoder, named_arrays
+from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.conversion import convert
+from converters.model.encoder import Encoder, named_arrays
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.dataset import Dataset
 from edge_qa.errors import CalibrationError, EdgeQAError
-from edge_qa.evaluation import Evaluation, evaluate
+from edge_qa.evaluation.dataset import Dataset
+from edge_qa.evaluation.evaluate import Evaluation, evaluate
 
 
 @dataclass(frozen=True, eq=False)

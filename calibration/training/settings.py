@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from calibration.training.options import Compute, Device
-from edge_qa.cpu import this_cpu
-from edge_qa.errors import ResourceError
-from edge_qa.extras import missing_extra
+from edge_qa.errors import ResourceError, missing_extra
+from edge_qa.system.cpu import this_cpu
 
 try:
     import torch

@@ -4,9 +4,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from edge_qa.atomic import write_file
-from edge_qa.errors import InputError
-from edge_qa.extras import missing_extra
+from edge_qa.errors import InputError, missing_extra
+from edge_qa.files import write_file
 
 try:
     import torch

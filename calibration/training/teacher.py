@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.torch_model.token_dropping import MASKED
 from calibration.training.batches import Batch
 from calibration.training.data import Windows
-from calibration.training.dropping import MASKED
 from calibration.training.recipes.recipe import Forward
-from edge_qa.atomic import write_file
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
+from edge_qa.files import write_file
 
 try:
     import torch

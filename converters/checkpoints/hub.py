@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from edge_qa.errors import CheckpointError
-from edge_qa.extras import missing_extra
+from edge_qa.errors import CheckpointError, missing_extra
 
 try:
     from huggingface_hub import snapshot_download

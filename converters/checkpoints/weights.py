@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.checkpoints.torch_pickle import read_state_dict
-from converters.encoder import Array
-from edge_qa.errors import CheckpointError
-from edge_qa.extras import missing_extra
+from converters.checkpoints.torch_pickle.reader import read_state_dict
+from converters.model.encoder import Array
+from edge_qa.errors import CheckpointError, missing_extra
 
 try:
     import safetensors

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from converters.compaction import CompactionReport, Compatibility
-from converters.convert import convert as run_conversion
-from converters.fine_pruned.mask_scores import MASK_METHODS
+from converters.conversion import convert as run_conversion
+from converters.model.compaction import CompactionReport, Compatibility
+from converters.pruned_checkpoints.mask_scores import MASK_METHODS
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
 

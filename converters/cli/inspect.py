@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from converters.recognising.inspection import Inspection, inspect_bundle, inspect_checkpoint, zeros_only
-from converters.recognising.page import inspection_page
-from converters.recognising.plain_words import giga, layer_rows, percent, read_aloud, tensor_row, times
-from converters.recognising.recognition import Recognition
-from converters.recognising.weight_density import lost_zeros, weight_zeros
-from edge_qa.atomic import check_file, write_file
-from edge_qa.bundle import Bundle
-from edge_qa.cpu import this_cpu
+from converters.inspection.inspect import Inspection, inspect_bundle, inspect_checkpoint, zeros_only
+from converters.inspection.page import inspection_page
+from converters.inspection.plain_words import giga, layer_rows, percent, read_aloud, tensor_row, times
+from converters.inspection.recognition import Recognition
+from converters.inspection.weight_density import lost_zeros, weight_zeros
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.files import check_file, write_file
+from edge_qa.system.cpu import this_cpu
 
 _TENSOR_HEADERS = ("matrix", "shape", "zeros", "4 out", "4 in", "32x32", "rows/cols", "pattern")
 

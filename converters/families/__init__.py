@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
-from converters.fine_pruned.fine_pruning import apply_pruning
-from converters.fine_pruned.pruning_settings import pruning_settings
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.model.encoder import Encoder
+from converters.pruned_checkpoints.fine_pruning import apply_pruning
+from converters.pruned_checkpoints.pruning_settings import pruning_settings
 from edge_qa.errors import CheckpointError
 
 # model_type in config.json -> the module that reads it; each has read(checkpoint) -> Encoder.

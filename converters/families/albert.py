@@ -5,8 +5,7 @@ their turns, and one group is `inner_group_num` layers. Where the same weights a
 Layer stands again in the Encoder, so that they are stored and counted once.
 """
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder, Layer
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import (
     LayerNames,
     finish,
@@ -17,6 +16,7 @@ from converters.families.layout import (
     require_absolute_positions,
 )
 from converters.families.reading import TensorReader
+from converters.model.encoder import Encoder, Layer
 
 _LAYER = LayerNames(
     query="attention.query",

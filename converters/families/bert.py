@@ -6,8 +6,7 @@ as transformers has it. `attention_head_size` is never read (dynamic_tinybert sa
 nor is `pruned_heads`, which counts the heads that the rows no longer hold.
 """
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import (
     BERT_LAYER,
     finish,
@@ -18,6 +17,7 @@ from converters.families.layout import (
     require_absolute_positions,
 )
 from converters.families.reading import TensorReader
+from converters.model.encoder import Encoder
 
 # Parts of other heads and of pre-training that play no part in answering.
 _IGNORED = ("pooler.", "cls.", "embeddings.position_ids", "fit_dense")

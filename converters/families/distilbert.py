@@ -3,10 +3,10 @@
 Its positions are stored as a table, whether they were learned or are sines.
 """
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import LayerNames, finish, norm_epsilon, prefix_of, read_embeddings, read_layers
 from converters.families.reading import TensorReader
+from converters.model.encoder import Encoder
 
 DISTILBERT_LAYER = LayerNames(
     query="attention.q_lin",

@@ -1,7 +1,6 @@
 """ELECTRA (Clark et al. 2020, arXiv 2003.10555): BERT's layers, behind embeddings that may be narrower."""
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import (
     BERT_LAYER,
     finish,
@@ -12,6 +11,7 @@ from converters.families.layout import (
     require_absolute_positions,
 )
 from converters.families.reading import TensorReader
+from converters.model.encoder import Encoder
 
 # Parts of other heads and of pre-training that play no part in answering.
 _IGNORED = (

@@ -4,10 +4,10 @@ import logging
 import re
 from dataclasses import dataclass
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Attention, Embeddings, FeedForward, Layer, Linear
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.reading import TensorReader
-from converters.graph import attention_scale
+from converters.ir.graph import attention_scale
+from converters.model.encoder import Attention, Embeddings, FeedForward, Layer, Linear
 from edge_qa.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)

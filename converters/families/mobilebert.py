@@ -9,11 +9,11 @@ is zeros in an unpadded input but the padding's embedding in a padded one, where
 
 from dataclasses import dataclass
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Attention, AttentionInput, Bottleneck, Embeddings, Encoder, FeedForward, Layer
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import checked_layers, finish, prefix_of, rows_of
 from converters.families.reading import TensorReader
-from converters.graph import attention_scale
+from converters.ir.graph import attention_scale
+from converters.model.encoder import Attention, AttentionInput, Bottleneck, Embeddings, Encoder, FeedForward, Layer
 
 # Parts of pre-training that play no part in answering.
 _IGNORED = ("pooler.", "cls.", "embeddings.position_ids")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Activation, Array, Linear, Norm
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.model.encoder import Activation, Array, Linear, Norm
 from edge_qa.errors import CheckpointError
 
 _ACTIVATIONS: dict[str, Activation] = {

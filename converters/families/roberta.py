@@ -4,8 +4,7 @@ BERT's layers under its own name. Positions are counted from pad_token_id + 1, b
 the rows up to the padding's own out of use; so 514 rows are 512 tokens.
 """
 
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
+from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import (
     BERT_LAYER,
     finish,
@@ -16,6 +15,7 @@ from converters.families.layout import (
     require_absolute_positions,
 )
 from converters.families.reading import TensorReader
+from converters.model.encoder import Encoder
 
 # Parts of other heads and of pre-training that play no part in answering.
 _IGNORED = ("pooler.", "lm_head.", "classifier.", "embeddings.position_ids", "embeddings.token_type_ids")

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from converters.importing.tables import Table, Use, embedding_tables, find_use
+from converters.importing.embedding_tables import Table, Use, embedding_tables, find_use
 from edge_qa._openvino import ov
+from edge_qa.bundle.manifest import INPUT_ROLES, OUTPUT_ROLES
 from edge_qa.errors import CheckpointError
-from edge_qa.manifest import INPUT_ROLES, OUTPUT_ROLES
 
 # What exporters call the tensors, in lower case, without "scope/" before and ":0" behind.
 _INPUT_NAMES = {

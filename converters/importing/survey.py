@@ -8,7 +8,7 @@ import numpy as np
 from converters.ir.constants import Weight, product_weights, stored_values, weight_behind
 from converters.ir.int8_pairs import LARGEST_PAIR, largest_pair
 from edge_qa._openvino import ov
-from edge_qa.manifest import Precision, Target
+from edge_qa.bundle.manifest import Precision, Target
 
 _ACTIVATIONS = ("Gelu", "Erf", "Tanh", "Relu", "Swish", "Sigmoid", "HSwish")
 # Only weights are stored in these, or their zero points.

@@ -1,6 +1,6 @@
 """Read an FP16 bundle back into the Encoder that it was built from, from its IR alone.
 
-The names that `converters/graph.py` gives are the anchors; from each the constants are followed.
+The names that `converters/ir/graph.py` gives are the anchors; from each the constants are followed.
 What plays no part in the result is not in the graph: a layer without heads has no scale (that of
 another layer is taken) and no `shared` bottleneck, a model without feed-forward neurons no activation.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.encoder import (
+from converters.model.encoder import (
     Activation,
     Array,
     Attention,
@@ -25,7 +25,7 @@ from converters.encoder import (
     Norm,
 )
 from edge_qa._openvino import ov, this_core
-from edge_qa.bundle import Bundle
+from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from converters.encoder import Array
+from converters.model.encoder import Array
 from edge_qa._openvino import ov
 
 # Ops whose first input is the data and that leave every value, and how many there are, as they were.

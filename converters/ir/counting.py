@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.encoder import Array
 from converters.ir.constants import product_weights, weight_behind
+from converters.model.encoder import Array
 from edge_qa._openvino import ov
 
 # What NNCF adds to move scales between activations and weights; no training made it.

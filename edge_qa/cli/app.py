@@ -55,11 +55,11 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("calibration.cli.demo", "Convert, quantize, score and ask on a checkpoint."),
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
-    "import": Entry("converters.cli.importing", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
+    "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
     "search-lengths": Entry(
-        "calibration.cli.lengths", "Find faster token-drop budgets for a bundle.", "search_lengths"
+        "calibration.cli.search_budgets", "Find faster token-drop budgets for a bundle.", "search_lengths"
     ),
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),

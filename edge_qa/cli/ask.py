@@ -11,7 +11,7 @@ import click
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
-from edge_qa.start import start
+from edge_qa.inference.cold_start import start
 
 if TYPE_CHECKING:
     from edge_qa.answerer import Answer

@@ -13,12 +13,12 @@ from typing import IO, Any
 import click
 
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.atomic import check_file
-from edge_qa.bulk import select_many
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
+from edge_qa.files import check_file
+from edge_qa.inference.batching import select_many
 
 
 @click.command()

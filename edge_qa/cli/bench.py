@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from edge_qa.atomic import check_file, write_file
-from edge_qa.bench import bench as run_bench
-from edge_qa.bench_page import bench_page
-from edge_qa.bench_report import BenchReport, BundleBench, Timing, describe_machine, warning
+from edge_qa.bench.bench import bench as run_bench
+from edge_qa.bench.page import bench_page
+from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budgets_option
 from edge_qa.cli.progress import progress_bar
+from edge_qa.files import check_file, write_file
 
 
 def _lengths(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from edge_qa.cli.app import echo_json
-from edge_qa.doctor import Diagnosis, diagnose
-from edge_qa.finding import Finding
+from edge_qa.diagnosis.doctor import Diagnosis, diagnose
+from edge_qa.diagnosis.finding import Finding
 
 _COLUMN = 11
 

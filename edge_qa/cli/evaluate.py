@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.atomic import check_file, write_file
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budgets_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
-from edge_qa.dataset import read_dataset
-from edge_qa.evaluation import Evaluation, shown_name
-from edge_qa.evaluation import evaluate as run_evaluation
+from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.evaluation.evaluate import Evaluation, shown_name
+from edge_qa.evaluation.evaluate import evaluate as run_evaluation
+from edge_qa.files import check_file, write_file
 
 
 @click.command()

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from edge_qa.bundle import Bundle
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import MANIFEST_NAME, Budget, Manifest, ScoreRecord, Step
 from edge_qa.cli.app import echo_json
-from edge_qa.extras import missing_extra
-from edge_qa.manifest import MANIFEST_NAME, Budget, Manifest, ScoreRecord, Step
+from edge_qa.errors import missing_extra
 
 # Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so
 # that a device with the four core packages inspects its bundles.

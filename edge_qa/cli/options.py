@@ -4,7 +4,7 @@ import math
 
 import click
 
-from edge_qa.manifest import FULL_BUDGET
+from edge_qa.bundle.manifest import FULL_BUDGET
 
 budget_option = click.option(
     "--budget",

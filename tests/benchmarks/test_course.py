@@ -12,10 +12,10 @@ from benchmarks.side_by_side.run import Benchmark, Plan
 from benchmarks.side_by_side.store import Store, read_results
 from benchmarks.side_by_side.turns import ask_in_turns, bulk_in_turns, chunk_of
 from benchmarks.side_by_side.workers import WorkerError
-from converters.checkpoint import read_checkpoint
-from edge_qa.dataset import read_dataset
+from converters.checkpoints.checkpoint import read_checkpoint
 from edge_qa.errors import InputError, ResourceError
-from edge_qa.machine import CPUTime
+from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.system.machine import CPUTime
 
 
 class FakeWorker:

@@ -9,8 +9,8 @@ from benchmarks.side_by_side.figures import changes, medians_by_length, quantile
 from benchmarks.side_by_side.plots import ticks
 from benchmarks.side_by_side.questions import by_passages, read_sample, round_the_passages
 from benchmarks.side_by_side.questions import spread as spread_items
-from edge_qa.dataset import Example, read_dataset
 from edge_qa.errors import InputError
+from edge_qa.evaluation.dataset import Example, read_dataset
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0, 1), (0.5, 2.5), (0.9, 3.7), (1, 4)])

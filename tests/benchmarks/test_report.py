@@ -13,8 +13,8 @@ from benchmarks.side_by_side.page import benchmark_page
 from benchmarks.side_by_side.plots import readme_picture
 from benchmarks.side_by_side.starts import start_in_turns
 from benchmarks.side_by_side.summary import losses, ratios, rows_of, summarize
-from edge_qa.dataset import Example
 from edge_qa.errors import InputError
+from edge_qa.evaluation.dataset import Example
 
 RESULTS = Path(__file__).with_name("results.json")
 EXAMPLES = (

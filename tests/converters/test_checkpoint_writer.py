@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.checkpoint import Checkpoint, read_checkpoint
-from converters.checkpoints.writer import write_checkpoint
-from converters.compaction import compact
-from converters.encoder import Encoder, Linear, named_arrays
+from converters.checkpoint_writer import write_checkpoint
+from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from converters.families import read_encoder
-from converters.reference import reference_logits
+from converters.model.compaction import compact
+from converters.model.encoder import Encoder, Linear, named_arrays
+from converters.verification.reference import reference_logits
+from edge_qa.bundle.manifest import INPUT_ROLES
 from edge_qa.errors import CheckpointError
-from edge_qa.manifest import INPUT_ROLES
-from tests.checkpoints import VOCABULARY, bert_config, bert_tensors
-from tests.checkpoints import write_checkpoint as write_source
+from tests.support.checkpoints import VOCABULARY, bert_config, bert_tensors
+from tests.support.checkpoints import write_checkpoint as write_source
+from tests.support.places import GOLDEN_FILES
 
-PRUNED = Path(__file__).parents[1] / "golden" / "pruned_bert"
+PRUNED = GOLDEN_FILES / "pruned_bert"
 LAYERS = 3
 
 

@@ -6,18 +6,18 @@ import shutil
 import numpy as np
 import pytest
 
-from converters.dropping.token_dropping import Keep
+from converters.token_budgets.token_dropping import Keep
 from edge_qa import QuestionAnswerer, pipeline
-from edge_qa import bench as bench_module
-from edge_qa.bench import bench
-from edge_qa.dataset import read_dataset
-from edge_qa.engine import Engine
+from edge_qa.bench import bench as bench_module
+from edge_qa.bench.bench import bench
+from edge_qa.bench.fresh_process import run_fresh_process
 from edge_qa.errors import BundleError, InferenceError, InputError
-from edge_qa.evaluation import evaluate
-from edge_qa.fresh_process import run_fresh_process
-from tests.budgets import bundle_with_budgets
-from tests.cli.command import Command
-from tests.tiny import tiny_bundle
+from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.evaluation.evaluate import evaluate
+from edge_qa.inference.engine import Engine
+from tests.support.budgets import bundle_with_budgets
+from tests.support.command import Command
+from tests.support.tiny import tiny_bundle
 
 QUESTION = "Who described the Analytical Engine?"
 TEXT = (

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from converters.dropping.token_dropping import Keep
+from converters.token_budgets.token_dropping import Keep
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InputError
-from tests.budgets import bundle_with_budgets
-from tests.tiny import tiny_bundle
+from tests.support.budgets import bundle_with_budgets
+from tests.support.tiny import tiny_bundle
 
 QUESTION, TEXT = "who flew ?", "ada flew a pilot twice at noon"
 

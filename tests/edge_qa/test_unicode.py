@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.convert import convert
+from converters.conversion import convert
 from edge_qa import Bundle, InputError, QuestionAnswerer, pipeline
-from edge_qa.document import tokenize
-from edge_qa.spans import CHARACTERS_PER_TOKEN
-from tests.tiny import tiny_bundle
+from edge_qa.inference.spans import CHARACTERS_PER_TOKEN
+from edge_qa.text.chunks import tokenize
+from tests.support.tiny import tiny_bundle
 
 SEED, CASES = 20, 10_000
 QUESTION = "who wrote the book ?"

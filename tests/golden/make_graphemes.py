@@ -5,7 +5,7 @@ Run in an environment with that package, from the root of the repository:
 
     python tests/golden/make_graphemes.py
 
-Left out is what edge_qa/graphemes.py treats otherwise on purpose: a mark after white space, anything but an
+Left out is what edge_qa/text/graphemes.py treats otherwise on purpose: a mark after white space, anything but an
 emoji after a zero-width joiner, prepended marks, and consonants after a virama.
 """
 

@@ -21,7 +21,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 FOLDER = Path(__file__).parent / "onnx"
 TOKENS, REAL = 24, (24, 15)
-# As tests/checkpoints.py has it at the time of writing; kept here, because the models' tables must fit it.
+# As tests/support/checkpoints.py has it at the time of writing; kept here, because the models' tables must fit it.
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] the a of in was who what where when wrote book house river bridge built "
     "ada london paris stone first second . , ? ##s ##ed ##ing 1 2 3 a b c d e f g h i j k l m n o p q r s t u v w x y z"

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from transformers import BertForQuestionAnswering
 
-from tests.checkpoints import bert_config, bert_tensors, write_checkpoint
+from tests.support.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 FOLDER = Path(__file__).with_name("pruned_bert")
 SIZES = {"hidden": 32, "heads": 4, "ffn": 24, "positions": 24}

@@ -3,7 +3,7 @@
     python tests/golden/make_torch_pickle.py
 
 zip.bin and legacy.bin hold the same tensors in the two formats of torch.save; nested.bin holds them under "state_dict".
-What they hold is stated again, by hand, in tests/converters/torch_pickle/test_torch_pickle.py.
+What they hold is stated again, by hand, in tests/converters/checkpoints/torch_pickle/test_torch_pickle.py.
 """
 
 from collections import OrderedDict

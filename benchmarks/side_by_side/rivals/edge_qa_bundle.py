@@ -10,7 +10,7 @@ class Ours:
         more = {"budget": job["budget"]} if job["budget"] else {}
         more["cache"] = job["cache"]
         if job["precision"] == "f32":
-            from edge_qa.start import start  # as `edge-qa ask` starts
+            from edge_qa.inference.cold_start import start  # as `edge-qa ask` starts
 
             self.answerer = start(job["bundle"], threads=job["threads"], **more)
         else:

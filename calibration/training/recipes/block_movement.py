@@ -14,11 +14,11 @@ import numpy as np
 from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
-from calibration.training.model import TorchEncoder
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.recipes.recipe import SCORES, Recipe, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
-from converters.encoder import Encoder
-from edge_qa.extras import missing_extra
+from converters.model.encoder import Encoder
+from edge_qa.errors import missing_extra
 
 try:
     import torch

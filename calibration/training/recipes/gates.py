@@ -2,7 +2,7 @@
 
 import math
 
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
 
 try:
     import torch

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from calibration.dropping.probes import fit_probes
-from calibration.samples import draw_samples
+from calibration.data.samples import draw_samples
+from calibration.token_budgets.probes import fit_probes
 from calibration.training.losses import distillation_loss
 from calibration.training.recipes.recipe import Recipe, Step, Tensor
-from converters.checkpoints.writer import write_checkpoint
-from converters.convert import convert
-from converters.dropping.token_dropping import STEP, Keep, Probes
+from converters.checkpoint_writer import write_checkpoint
+from converters.conversion import convert
+from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.bundle import Bundle
-from edge_qa.dataset import read_dataset
-from edge_qa.extras import missing_extra
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.errors import missing_extra
+from edge_qa.evaluation.dataset import read_dataset
 
 try:
     import torch

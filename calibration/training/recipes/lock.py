@@ -1,6 +1,6 @@
 """lock: a sparse checkpoint learns, and what is zero stays zero (Zafrir et al. 2021, arXiv 2111.05754)."""
 
-from calibration.training.model import TorchEncoder
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.recipes.masked import Masked
 from edge_qa.errors import CheckpointError
 

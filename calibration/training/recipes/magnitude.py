@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from calibration.sparsity.block_pruning import lowest
-from calibration.training.model import TorchEncoder
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.recipes.masked import Masked
 from calibration.training.recipes.recipe import SCORES, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from edge_qa._openvino import without_telemetry
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
 
 without_telemetry()
 try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from calibration.training.recipes.recipe import Recipe, Weights
-from edge_qa.extras import missing_extra
+from edge_qa.errors import missing_extra
 
 try:
     import torch

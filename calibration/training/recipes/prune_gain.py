@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from calibration.answered_windows import draw_answered
+from calibration.data.answered_windows import draw_answered
 from calibration.shrinking.fisher import mask_gradients
 from calibration.shrinking.latency_model import measure_costs
 from calibration.shrinking.mask_gradients import Gradients, MaskGradients
 from calibration.shrinking.mask_search import Masks, search_masks
 from calibration.shrinking.shrinker import Material, cut, shrink_encoder
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
-from calibration.training.model import TorchEncoder
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.recipes.recipe import Recipe
-from converters.convert import convert
-from converters.encoder import Encoder
+from converters.conversion import convert
+from converters.model.encoder import Encoder
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.dataset import read_dataset
-from edge_qa.errors import InputError
-from edge_qa.extras import missing_extra
+from edge_qa.errors import InputError, missing_extra
+from edge_qa.evaluation.dataset import read_dataset
 
 try:
     import torch

@@ -14,12 +14,12 @@ import numpy as np
 from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
-from calibration.training.model import Gates
+from calibration.torch_model.model import Gates
 from calibration.training.recipes.gates import open_probability, sampled_gate, settled_gate
 from calibration.training.recipes.recipe import Recipe, Step, Tensor
 from calibration.training.recipes.sparse_blocks import cubic
-from converters.encoder import Encoder, Linear
-from edge_qa.extras import missing_extra
+from converters.model.encoder import Encoder, Linear
+from edge_qa.errors import missing_extra
 
 try:
     import torch

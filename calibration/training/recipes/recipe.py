@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from calibration.torch_model.model import TorchEncoder, Trace
 from calibration.training.batches import Batch
 from calibration.training.losses import attention_loss, distillation_loss, hidden_loss, layer_map, span_loss
-from calibration.training.model import TorchEncoder, Trace
 from calibration.training.options import Options
-from converters.checkpoint import Checkpoint
-from converters.encoder import Encoder
-from edge_qa.errors import InputError
-from edge_qa.extras import missing_extra
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.model.encoder import Encoder
+from edge_qa.errors import InputError, missing_extra
 
 try:
     import torch

@@ -6,10 +6,9 @@ the format of Prune Once for All (Zafrir et al. 2021, arXiv 2111.05754).
 """
 
 from calibration.sparsity.block_pruning import block_mask, blocks_to_prune, whole_blocks
-from calibration.training.model import TorchEncoder
+from calibration.torch_model.model import TorchEncoder
 from calibration.training.recipes.masked import Masked
-from edge_qa.errors import InputError
-from edge_qa.extras import missing_extra
+from edge_qa.errors import InputError, missing_extra
 
 try:
     import torch

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calibration.training.tiny import tiny_checkpoint, tiny_squad
+from tests.support.tiny_training import tiny_checkpoint, tiny_squad
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from calibration.torch_model.model import Trace  # noqa: E402
 from calibration.training.losses import (  # noqa: E402
     attention_loss,
     distillation_loss,
@@ -14,7 +15,6 @@ from calibration.training.losses import (  # noqa: E402
     layer_map,
     span_loss,
 )
-from calibration.training.model import Trace  # noqa: E402
 from calibration.training.recipes.block_movement import spread, straight_through  # noqa: E402
 from calibration.training.recipes.gates import open_probability, sampled_gate, settled_gate  # noqa: E402
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from calibration.answered_windows import told_places
-from calibration.train import train
+from calibration.data.answered_windows import told_places
 from calibration.training.options import Options
-from converters.checkpoint import read_checkpoint
-from converters.convert import convert
+from calibration.training.train import train
+from converters.checkpoints.checkpoint import read_checkpoint
+from converters.conversion import convert
 from converters.families import read_encoder
-from edge_qa.dataset import read_dataset
 from edge_qa.errors import CalibrationError, CheckpointError, InputError
-from tests.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
+from edge_qa.evaluation.dataset import read_dataset
+from tests.support.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
 
 torch = pytest.importorskip("torch")
 
@@ -32,11 +32,11 @@ from calibration.training.folder import locked  # noqa: E402
 from calibration.training.run import Run  # noqa: E402
 from calibration.training.state import load_state, save_state  # noqa: E402
 from calibration.training.teacher import TeacherLogits  # noqa: E402
-from tests.calibration.training.tiny import BASE, run, tiny_checkpoint  # noqa: E402
+from tests.support.places import ROOT  # noqa: E402
+from tests.support.tiny_training import BASE, run, tiny_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
 
 
@@ -266,7 +266,7 @@ def test_a_state_folder_is_for_one_run_at_a_time(folder, tmp_path):
 
 def test_nothing_to_resume_is_told(folder, tmp_path, caplog):
     # In one process with all other tests the level that the root logger has by then let nothing through.
-    with caplog.at_level(logging.WARNING, "calibration.train"):
+    with caplog.at_level(logging.WARNING, "calibration.training.train"):
         run(folder, "finetune", state=tmp_path, steps=2, resume=True)
     assert "no run was stopped there" in caplog.text
 

@@ -5,12 +5,12 @@ import signal
 
 import pytest
 
-from tests.cli.command import Command
+from tests.support.command import Command
 
 torch = pytest.importorskip("torch")
 
 from calibration.training.recipes.recipe import Recipe  # noqa: E402
-from tests.calibration.training.tiny import run  # noqa: E402
+from tests.support.tiny_training import run  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

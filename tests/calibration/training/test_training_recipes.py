@@ -9,27 +9,27 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from converters.checkpoint import read_checkpoint
-from converters.compaction import compact
-from converters.convert import convert
-from converters.dropping.reference import dropping_logits
-from converters.dropping.token_dropping import Keep, drop_tokens
-from converters.encoder import Encoder, named_arrays
+from converters.checkpoints.checkpoint import read_checkpoint
+from converters.conversion import convert
 from converters.families import read_encoder
+from converters.inspection.zero_patterns import Mask
 from converters.ir.bundle_encoder import read_back
-from converters.matrices import layer_matrices
-from converters.recognising.patterns import Mask
-from converters.verify import TOLERANCE, relative_difference, seeded_inputs
+from converters.model.compaction import compact
+from converters.model.encoder import Encoder, named_arrays
+from converters.model.matrices import layer_matrices
+from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.token_dropping import Keep, drop_tokens
+from converters.verification.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa._openvino import ov, this_core
-from edge_qa.bundle import Bundle
-from edge_qa.manifest import OUTPUT_ROLES
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import OUTPUT_ROLES
 
 torch = pytest.importorskip("torch")
 
 from calibration.training import loop  # noqa: E402
 from calibration.training.recipes.block_movement import BlockMovement  # noqa: E402
 from calibration.training.recipes.lengthdrop import LengthDrop  # noqa: E402
-from tests.calibration.training.tiny import run, tiny_checkpoint, tiny_squad  # noqa: E402
+from tests.support.tiny_training import run, tiny_checkpoint, tiny_squad  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -1,0 +1,1 @@
+"""Single questions about speed and accuracy, each answered by one script."""

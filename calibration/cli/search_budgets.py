@@ -1,0 +1,190 @@
+"""edge-qa search-lengths."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from calibration.token_budgets.measure import Rule
+from calibration.token_budgets.page import lengths_page
+from calibration.token_budgets.report import LengthSearch, Standing, budget_names, shares_text
+from calibration.token_budgets.search_budgets import (
+    DEFAULT_GENERATIONS,
+    DEFAULT_MINUTES,
+    DEFAULT_POPULATION,
+    DEFAULT_QUESTIONS,
+    DEFAULT_SAMPLES,
+)
+from calibration.token_budgets.search_budgets import search_lengths as run_search
+from edge_qa.cli.app import echo_json
+from edge_qa.cli.interruption import resumable
+from edge_qa.cli.options import finite
+from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.files import check_file, write_file
+
+_COUNT = click.IntRange(min=1)
+
+
+@click.command("search-lengths")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option(
+    "--calibration",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Training questions with contexts: they fit and score the configurations.",
+)
+@click.option(
+    "--evaluation", required=True, type=click.Path(path_type=Path), help="Questions that decide what is stored."
+)
+@click.option(
+    "--max-drop",
+    required=True,
+    type=click.FloatRange(0, 100),
+    callback=finite,
+    metavar="POINTS",
+    help="Points of F1 that the budget `fast` may lose on --evaluation; `balanced` may lose a third.",
+)
+@click.option(
+    "--questions", type=_COUNT, default=DEFAULT_QUESTIONS, show_default=True, help="Questions to search with."
+)
+@click.option("--samples", type=_COUNT, default=DEFAULT_SAMPLES, show_default=True, help="Questions to fit probes on.")
+@click.option(
+    "--population", type=_COUNT, default=DEFAULT_POPULATION, show_default=True, help="Configurations a generation."
+)
+@click.option("--generations", type=_COUNT, default=DEFAULT_GENERATIONS, show_default=True, help="At most so many.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=DEFAULT_MINUTES,
+    show_default=True,
+    help="The search ends after this time with what it has.",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(["probe", "attention"]),
+    default="probe",
+    show_default=True,
+    help="What ranks the tokens: a fitted probe, or the attention they are paid, as in the papers.",
+)
+@click.option("--limit", type=_COUNT, metavar="N", help="Evaluate on N questions only.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions, which ways.")
+@click.option("--threads", type=_COUNT, help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write each measurement there; an interrupted search goes on from it.",
+)
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the picture.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every configuration.")
+def search_lengths(
+    bundle: Path,
+    output: Path,
+    calibration: Path,
+    evaluation: Path,
+    max_drop: float,
+    questions: int,
+    samples: int,
+    population: int,
+    generations: int,
+    minutes: float,
+    rule: Rule,
+    limit: int | None,
+    seed: int,
+    threads: int | None,
+    state: Path | None,
+    html: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Find which tokens BUNDLE's layers can let go of, and write it as OUTPUT with budgets: `fast`, `balanced`.
+
+    Answer with one by `edge-qa ask OUTPUT --budget fast`. Where nothing is both faster and within --max-drop,
+    nothing is written and the exit code is 1.
+    """
+    read = [bundle, calibration, evaluation]
+    if html is not None:
+        check_file(html, force=force, sources=read, others=[output, state])
+    if state is not None:
+        check_file(state, force=True, sources=read, others=[output])
+    with resumable(None if state is None else f"the same command goes on from {state}"):
+        result = run_search(
+            bundle,
+            output,
+            calibration=calibration,
+            evaluation=evaluation,
+            max_drop=max_drop,
+            questions=questions,
+            samples=samples,
+            population=population,
+            generations=generations,
+            minutes=minutes,
+            rule=rule,
+            limit=limit,
+            seed=seed,
+            threads=threads,
+            state=state,
+            force=force,
+            progress=_stages(),
+            probe_progress=progress_bar("probes"),
+            search_progress=_standing(max_drop),
+            evaluation_progress=progress_bar("questions"),
+        )
+    if html is not None:
+        write_file(html, lengths_page(result))
+    if as_json:
+        echo_json(result.as_json())
+        return
+    click.echo("\n".join(_summary(result, output)))
+
+
+def _stages() -> Callable[[str], None]:
+    stream = terminal()
+    return (lambda stage: None) if stream is None else (lambda stage: click.echo(stage, file=stream))
+
+
+def _standing(max_drop: float) -> Callable[[Standing], None]:
+    """A line that says how far the search is, the best so far, and the time left."""
+    if not sys.stderr.isatty():
+        return lambda standing: None
+    shown = 0
+
+    def show(standing: Standing) -> None:
+        nonlocal shown
+        line = standing_line(standing, max_drop)
+        click.echo(f"\r{line.ljust(shown)}", err=True, nl=standing.done == standing.total)
+        shown = len(line)
+
+    return show
+
+
+def standing_line(standing: Standing, max_drop: float) -> str:
+    """Return where a search stands, in one line."""
+    best = next((trial for trial in standing.front if trial.drop is not None and trial.drop <= max_drop), None)
+    shown = "none yet" if best is None else f"{1 / best.latency:.2f}x at {-(best.drop or 0):+.2f} F1"
+    return (
+        f"search: {standing.done}/{standing.total}  front {len(standing.front)}, best {shown}  "
+        f"{standing.seconds_left:.0f} s left"
+    )
+
+
+def _summary(result: LengthSearch, output: Path) -> Iterator[str]:
+    full = result.full
+    yield (
+        f"{output}: {', '.join(result.budgets)}; {len(result.trials)} configurations searched in "
+        f"{result.search_seconds:.0f} s with {result.questions} questions of {result.calibration}"
+    )
+    yield f"{full.dataset}: {full.scores.questions} questions, end to end; full {full.latency.p50_ms:.2f} ms"
+    yield f"{'budget':>9}  {'F1':>6}  {'lost':>6}  {'95 % interval':>16}  {'speed':>6}  tokens left, by layer"
+    yield f"{'full':>9}  {full.scores.f1:6.2f}  {'':>6}  {'':>16}  {1:5.2f}x"
+    for place, one in enumerate(result.finalists):
+        interval = f"{one.drop.low:+.2f} to {one.drop.high:+.2f}"
+        yield (
+            f"{budget_names(result.budgets, place) or '-':>9}  {one.f1:6.2f}  {one.drop.points:+6.2f}  {interval:>16}  "
+            f"{1 / one.relative_latency:5.2f}x  {shares_text(one.trial)}"
+        )
+    yield from (f"note: {note}" for note in result.notes)

@@ -1,0 +1,1 @@
+"""Data set -> model inputs: samples, windows with an answer, and what flows between the layers."""

@@ -1,1 +1,0 @@
-"""Token dropping: measuring and searching its budgets."""

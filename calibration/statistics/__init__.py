@@ -1,0 +1,1 @@
+"""Statistics of scores: paired bootstrap, score drop, least squares."""

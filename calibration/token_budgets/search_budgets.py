@@ -1,0 +1,262 @@
+"""Bundle -> the same bundle with token-drop budgets, found by a search on this CPU and stored only if they hold."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.data.samples import draw_samples, held_out
+from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
+from calibration.token_budgets.evolution import Space, evolve
+from calibration.token_budgets.measure import Rule, Workbench, median_error
+from calibration.token_budgets.probes import fit_probes
+from calibration.token_budgets.questions import draw_questions
+from calibration.token_budgets.report import (
+    Finalist,
+    LengthSearch,
+    Standing,
+    budget_limits,
+    choose_budgets,
+    closest,
+    pick_finalists,
+)
+from calibration.token_budgets.state import Record
+from calibration.token_budgets.trials import Trial, front
+from calibration.token_budgets.writing import write_budgets
+from converters.conversion import tool_versions
+from converters.token_budgets.budgets import dropping_model
+from converters.token_budgets.token_dropping import STEP, Keep, Probes
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.errors import BundleError, CalibrationError, InputError
+from edge_qa.evaluation.dataset import Dataset, read_dataset
+from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
+from edge_qa.files import check_destination
+from edge_qa.system.cpu import this_cpu
+
+DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
+DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
+
+# Percent points of F1 beyond the gate that a configuration may lose while it is searched for: the
+# calibration file is what the model was trained on, and a thousand questions tell half a point from none.
+_LEEWAY = 1.0
+
+Counter = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What decides how a search goes, as `search_lengths` takes it."""
+
+    questions: int
+    samples: int
+    population: int
+    generations: int
+    minutes: float
+    rule: Rule
+    seed: int
+    max_drop: float
+    threads: int | None
+
+    def check(self) -> None:
+        """Raise InputError for values that cannot be used."""
+        problems = [
+            f"{name}: got {getattr(self, name)}, wanted at least 1"
+            for name in ("questions", "samples", "population", "generations")
+            if getattr(self, name) < 1
+        ]
+        if not (self.max_drop >= 0 and np.isfinite(self.max_drop)):
+            problems.append(f"max_drop: got {self.max_drop}, wanted percent points, 0 or more")
+        if not self.minutes > 0:
+            problems.append(f"minutes: got {self.minutes}, wanted more than 0")
+        if problems:
+            raise InputError("; ".join(problems))
+
+
+def search_lengths(
+    bundle: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    calibration: str | os.PathLike[str],
+    evaluation: str | os.PathLike[str],
+    max_drop: float,
+    questions: int = DEFAULT_QUESTIONS,
+    samples: int = DEFAULT_SAMPLES,
+    population: int = DEFAULT_POPULATION,
+    generations: int = DEFAULT_GENERATIONS,
+    minutes: float = DEFAULT_MINUTES,
+    rule: Rule = "probe",
+    limit: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    state: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda stage: None,
+    probe_progress: Counter = lambda done, total: None,
+    search_progress: Callable[[Standing], None] = lambda standing: None,
+    evaluation_progress: Counter = lambda done, total: None,
+) -> LengthSearch:
+    """Find how many tokens each layer can let go of, and write the bundle with up to two such budgets.
+
+    bundle: FP16 or INT8, made by `edge-qa convert`; budgets that it has are replaced.
+    calibration: training data; `samples` of its questions fit the probes, `questions` others, at most a
+    third of the file, score the configurations. Without answers, the full model's own are taken.
+    evaluation: decides which configurations become budgets; limit: with so many of its questions.
+    max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
+    population, generations: how many configurations are measured at most, their product.
+    minutes: when this has passed the search ends with what it has.
+    rule: how tokens are ranked, see `converters/token_budgets/token_dropping.py`.
+    state: a file to which every measurement is written, and from which an interrupted search goes on.
+    Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
+    """
+    begin = time.monotonic()
+    options = _Options(questions, samples, population, generations, minutes, rule, seed, max_drop, threads)
+    options.check()
+    output = Path(os.path.abspath(destination))
+    check_destination(output, force=force, sources=[bundle, calibration, evaluation])
+    progress("read")
+    source = Bundle.load(bundle)
+    space = _space(source)
+    data, test = read_dataset(calibration), scorable(read_dataset(evaluation))
+    record = Record(None if state is None else Path(state), _fingerprint(source, data, options))
+    record.write()  # fails now if it cannot be written
+    answerer = QuestionAnswerer(source, threads=threads)
+    held = held_out(questions, len(data), seed=seed)
+    progress("answer with the full model")
+    asked = draw_questions(answerer, data, held, seed=seed, progress=evaluation_progress)
+    probes: Probes = {}
+    fitted = 0
+    if rule == "probe":
+        progress("fit the probes")
+        drawn = draw_samples(answerer, data.examples, samples, seed=seed, where=data.name, skip=frozenset(held))
+        probes, fitted = fit_probes(source, drawn, progress=probe_progress), len(drawn)
+    bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)
+    progress("search")
+    searching = time.monotonic()
+    trials = _search(space, bench, record, options, search_progress)
+    found = time.monotonic()
+    progress("evaluate")
+    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, evaluation_progress)
+    budgets = choose_budgets(finalists, max_drop)
+    if not budgets:
+        raise CalibrationError(
+            f"{Path(destination)}: no budget is faster than the full model and loses at most {max_drop:g} F1: "
+            f"{closest(finalists, trials, test.name)}; nothing was written; "
+            + (
+                "search longer"
+                if any(one.drop.points <= max_drop for one in finalists)
+                else "allow a larger --max-drop"
+            )
+        )
+    notes = [*same_questions(data, test, full, "the budgets")]
+    for name, allowed in budget_limits(max_drop).items():
+        if name in budgets:
+            notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
+    result = LengthSearch(
+        path=output,
+        source_name=source.path.name,
+        manifest=source.manifest,
+        rule=rule,
+        step=STEP,
+        seed=seed,
+        samples=fitted,
+        questions=len(asked),
+        labelled=asked.labelled,
+        full_f1=100 * float(asked.full.mean()),
+        calibration=data.name,
+        max_drop=max_drop,
+        allowance=bench.allowance,
+        trials=tuple(trials),
+        full=full,
+        finalists=tuple(finalists),
+        budgets=budgets,
+        search_seconds=found - searching,
+        seconds=0.0,
+        stopped_early=found - searching >= 60 * minutes,
+        notes=tuple(notes),
+    )
+    progress("write")
+    manifest = write_budgets(bench, result, data, test.examples[0], force=force)
+    return replace(result, manifest=manifest, seconds=time.monotonic() - begin)
+
+
+def _space(source: Bundle) -> Space:
+    """What can be searched. Raises BundleError for a bundle whose layers cannot drop."""
+    heads = source.manifest.model.heads or ()
+    space = Space(tuple(bool(count) for count in heads))
+    if heads and not any(space.droppable):
+        raise BundleError(f"{source.path}: no layer has attention heads, and only such can drop tokens")
+    # Fails at once, and not after minutes, where the names that dropping needs are not there.
+    dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
+    return space
+
+
+def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, str]:
+    """What the measurements hang on. How long to search does not: a search may be made longer."""
+    cpu = this_cpu()
+    return {
+        "bundle": source.manifest.digest,
+        "calibration_sha256": data.sha256,
+        "questions": str(options.questions),
+        "samples": str(options.samples),
+        "population": str(options.population),
+        "rule": options.rule,
+        "step": str(STEP),
+        "seed": str(options.seed),
+        "max_drop": f"{options.max_drop:g}",
+        "cpu": f"{cpu.name}, {cpu.instruction_set}, {options.threads or cpu.threads} threads",
+        "openvino": tool_versions()["openvino"],
+    }
+
+
+def _search(
+    space: Space, bench: Workbench, record: Record, options: _Options, tell: Callable[[Standing], None]
+) -> list[Trial]:
+    begin, total = time.monotonic(), options.population * options.generations
+    known = len(record.trials)
+
+    def told(trials: Sequence[Trial]) -> None:
+        spent, measured = time.monotonic() - begin, max(1, len(trials) - known)
+        left = min((total - len(trials)) * spent / measured, 60 * options.minutes - spent)
+        tell(Standing(len(trials), total, tuple(front(trials, bench.allowance)), max(0.0, left)))
+
+    return evolve(
+        space,
+        record.remembered(bench.measure),
+        population=options.population,
+        generations=options.generations,
+        allowance=bench.allowance,
+        seed=options.seed,
+        stop=lambda: time.monotonic() - begin >= 60 * options.minutes,
+        told=told,
+    )
+
+
+def _score(
+    bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Counter
+) -> tuple[Evaluation, list[Finalist]]:
+    """Score and time configurations on the evaluation file, all of them and the full model taking turns."""
+    answerer = bench.questions.answerer
+    pairs = [("full", answerer)]
+    for trial in chosen:
+        dropping = bench.with_dropping(trial.shares)
+        pairs.append(("", QuestionAnswerer(dropping, threads=bench.threads, tokenizer=answerer.tokenizer)))
+    full, *results = evaluate(pairs, test, limit=limit, progress=progress)
+    for _, one in pairs[1:]:
+        one.close()
+    return full, [
+        Finalist(trial, side.scores.f1, score_drop(test, full, side, "f1"), *relative_median(full, side))
+        for trial, side in zip(chosen, results, strict=True)
+    ]
+
+
+def relative_median(full: Evaluation, other: Evaluation) -> tuple[float, float]:
+    """Return how long a question takes, end to end, relative to the full model: median of the paired ratios, its error.
+
+    The error is that of a 95 % interval, half its width.
+    """
+    ratios = np.array(other.question_ms) / np.array(full.question_ms)
+    return float(np.median(ratios)), 1.96 * median_error(ratios)

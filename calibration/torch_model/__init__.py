@@ -1,0 +1,1 @@
+"""The torch model of an Encoder, for what needs gradients."""

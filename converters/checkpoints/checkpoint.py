@@ -1,0 +1,108 @@
+"""A Hugging Face checkpoint folder -> its configuration, named arrays, tokenizer and model card."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from converters.checkpoints.weights import WEIGHT_FILES, find_weight_files, read_weights
+from converters.model.encoder import Array
+from converters.tokenization.tokenizer import VOCABULARY_FILES, read_tokenizer
+from edge_qa.errors import CheckpointError
+
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint folder holds.
+
+    config: config.json as it is. tensors: every array by its name in the file. tokenizer: the
+    content of a tokenizer.json, made from the vocabulary where there is none. card: the README and the
+    licence that came with it, or None. sha256: over the configuration and weight files.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, Array]
+    tokenizer: str
+    card: str | None
+    sha256: str
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint folder. Raises CheckpointError, naming every missing file at once."""
+    folder = Path(path)
+    try:
+        return _read_folder(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _read_folder(folder: Path) -> Checkpoint:
+    if not folder.is_dir():
+        if folder.exists():
+            raise CheckpointError(f"{folder}: a file; wanted a folder with config.json, weights and tokenizer")
+        raise CheckpointError(
+            f"{folder}: does not exist; give a checkpoint folder (edge-qa convert --hub takes a model id)"
+        )
+    if (folder / "bundle.json").is_file():
+        raise CheckpointError(f"{folder}: a bundle; give the checkpoint that it was made from")
+    config_path = folder / "config.json"
+    weight_files = find_weight_files(folder)
+    missing = [] if config_path.is_file() else ["config.json"]
+    if not weight_files:
+        missing.append(" or ".join(WEIGHT_FILES))
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+        missing.append(" or ".join(VOCABULARY_FILES))
+    if missing:
+        raise CheckpointError(f"{folder}: not a checkpoint; missing: {'; '.join(missing)}")
+    config = read_json(config_path)
+    return Checkpoint(
+        folder,
+        config,
+        _modern_names(read_weights(folder)),
+        read_tokenizer(folder, config),
+        _read_card(folder),
+        _hash([config_path, *weight_files]),
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises CheckpointError."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not JSON ({error}); download the checkpoint again") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: got a JSON {type(value).__name__}, wanted an object; download it again")
+    return value
+
+
+def _modern_names(tensors: dict[str, Array]) -> dict[str, Array]:
+    """Norms were called LayerNorm.gamma and LayerNorm.beta in checkpoints made from TensorFlow's BERT."""
+    old = {".gamma": ".weight", ".beta": ".bias"}
+    return {re.sub(r"\.(gamma|beta)$", lambda end: old[end.group()], name): array for name, array in tensors.items()}
+
+
+def _read_card(folder: Path) -> str | None:
+    parts = []
+    for name in ("README.md", *LICENCE_FILES):
+        file = folder / name
+        if file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            parts.append(text if name == "README.md" else f"## {name}\n\n{text}")
+    return "\n\n".join(parts) or None
+
+
+def _hash(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

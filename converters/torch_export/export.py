@@ -1,0 +1,129 @@
+"""A checkpoint of an architecture with no module of its own -> bundle: trace, verify against torch, write."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.conversion import Conversion, check_tokenizer, licence_of, tool_versions, write_files
+from converters.ir.counting import count
+from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
+from converters.verification.verify import TOLERANCE, Verification, relative_difference
+from edge_qa._openvino import ov
+from edge_qa.bundle.bundle import Bundle, new_bundle
+from edge_qa.bundle.manifest import ModelRecord, Step
+from edge_qa.errors import BundleError, InferenceError
+from edge_qa.inference.engine import Engine
+from edge_qa.text.tokenizer import PairTemplate, TextTokenizer
+
+# Tokens of each row. Nothing that is verified has the batch or the length that is traced.
+_TRACED = (21, 15)
+_ROUNDED = (48, 31, 17)
+_VERIFIED = ((9,), _ROUNDED, (177,), (LONGEST,))
+
+
+def export(
+    source: Checkpoint,
+    target: Path,
+    *,
+    no_answer_threshold: float | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Conversion:
+    """Write a bundle of a checkpoint that transformers can load. `converters.conversion.convert` is its face.
+
+    Raises CheckpointError if transformers cannot load it, if it cannot be traced, or if the trace
+    computes anything else than torch does; then nothing is written.
+    """
+    template = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").template
+    network = TorchModel(source, template)
+    check_tokenizer(source, network.vocabulary)
+    progress("build")
+    sample = sample_pairs(network, template, _ROUNDED)
+    original = network.logits(sample)
+    network.round_to_storage()
+    rounding = relative_difference(network.logits(sample), original, sample["attention_mask"].astype(bool))
+    model = network.trace(sample_pairs(network, template, _TRACED))
+    with new_bundle(target, force=force) as draft:
+        progress("write")
+        step = Step("convert", {"through": "torch"}, source.sha256, tool_versions() | torch_versions())
+        manifest = write_files(draft, source, model, _describe(network, model), step, no_answer_threshold)
+        progress("verify")
+        difference = _difference(Bundle.load(draft.folder), network, template)
+    return Conversion(target, manifest, Verification(difference, rounding, len(_VERIFIED)))
+
+
+def sample_pairs(network: TorchModel, template: PairTemplate, lengths: tuple[int, ...]) -> Inputs:
+    """Inputs of the contract from a fixed seed: one pair of question and context a row, padded to the longest.
+
+    The special tokens stand where the tokenizer puts them, and only there, and no padding among the
+    words: some architectures look for them.
+    """
+    random = np.random.default_rng(0)
+    special = {*template.before, *template.between, *template.after, network.padding_id}
+    words = np.array([i for i in range(network.vocabulary) if i not in special])
+    lengths = tuple(min(length, network.longest_input) for length in lengths)
+    shape = (len(lengths), max(lengths))
+    inputs = {role: np.zeros(shape, np.int64) for role in ("input_ids", "token_type_ids")}
+    for row, length in enumerate(lengths):
+        room = length - template.special_tokens
+        asked, told = np.split(random.choice(words, room), [max(1, room // 3)])
+        kinds = (
+            *template.before_types,
+            *len(asked) * [template.question_type],
+            *template.between_types,
+            *len(told) * [template.context_type],
+            *template.after_types,
+        )
+        inputs["input_ids"][row, :length] = (*template.before, *asked, *template.between, *told, *template.after)
+        inputs["token_type_ids"][row, :length] = kinds if network.token_types > 1 else 0
+    positions = np.broadcast_to(np.arange(max(lengths)), shape)
+    real = positions < np.array(lengths)[:, None]
+    return inputs | {"attention_mask": real.astype(np.int64), "position_ids": positions}
+
+
+def _describe(network: TorchModel, model: "ov.Model") -> ModelRecord:
+    try:
+        cost = count(model, min(384, network.longest_input))
+    except RuntimeError:  # a shape that is not known even where the input's is
+        raise network.refusal("its trace holds shapes that depend on more than the length of the input") from None
+    return ModelRecord(
+        family=network.family,
+        layers=network.layers,
+        hidden=network.hidden,
+        heads=None,
+        ffn_widths=None,
+        vocabulary=network.vocabulary,
+        token_types=network.token_types,
+        longest_input=network.longest_input,
+        parameters=cost.parameters,
+        multiply_adds_384=cost.multiply_adds,
+        sparsity=cost.sparsity,
+        licence=licence_of(network.source.card),
+    )
+
+
+def _difference(bundle: Bundle, network: TorchModel, template: PairTemplate) -> float:
+    """The largest difference between the bundle and torch, relative to max(1, largest |logit|).
+
+    A trace holds the branches that its one example took: where an architecture decides by the length
+    or the values of an input, other inputs give other logits, or none. Raises CheckpointError then.
+    """
+    differences = {}
+    try:
+        engine = Engine(bundle)
+        for lengths in _VERIFIED:
+            inputs = sample_pairs(network, template, lengths)
+            real = inputs["attention_mask"].astype(bool)
+            tokens = inputs["input_ids"].shape[1]
+            differences[tokens] = relative_difference(engine.run(inputs), network.logits(inputs), real)
+    except (BundleError, InferenceError) as error:
+        raise network.refusal(error) from None
+    tokens, worst = max(differences.items(), key=lambda item: item[1])
+    if not worst <= TOLERANCE:
+        raise network.refusal(
+            f"at {tokens} tokens the logits of its trace differ from torch's by {worst:.2e}, "
+            f"wanted at most {TOLERANCE:.0e}"
+        )
+    return worst

@@ -1,0 +1,1 @@
+"""`edge-qa bench`: how fast bundles start and answer, and what memory they need."""

@@ -1,0 +1,230 @@
+"""The manifest of a bundle, bundle.json: what the model is, what it takes, how it was made, what it scores."""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Literal
+
+from edge_qa.bundle.json_dataclass import decode
+from edge_qa.errors import BundleError, InputError
+
+FORMAT = 1
+MANIFEST_NAME = "bundle.json"
+MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
+REQUIRED_FILES = (MODEL_XML, MODEL_BIN, TOKENIZER, CARD)
+# The name of model.xml among the budgets: every token is kept.
+FULL_BUDGET = "full"
+
+# The four-input contract, in order; `position_ids` is the one that an imported model may lack.
+INPUT_ROLES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+OUTPUT_ROLES = ("output_s", "output_e")
+
+# A bundle is one flat folder: no separators, no "..", nothing hidden.
+_BUDGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+IntegerType = Literal["i64", "i32"]
+Precision = Literal["fp32", "fp16", "int8"]
+Target = Literal["any", "avx2", "vnni"]
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and sha256 of one file of the bundle."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What the model is. Per-layer values are None where an imported IR does not tell."""
+
+    family: str
+    layers: int | None
+    hidden: int | None
+    heads: tuple[int, ...] | None
+    ffn_widths: tuple[tuple[int, ...], ...] | None  # one tuple a layer: MobileBERT has several blocks in each
+    vocabulary: int
+    token_types: int  # how many token types the model tells apart; 0 if it ignores them
+    longest_input: int  # tokens
+    parameters: int
+    multiply_adds_384: int  # of all matrix products for one input of 384 tokens
+    sparsity: float  # share of zeros in the weights of the encoder's matrix products, 0..1
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class InputRecord:
+    """The IR tensor that plays one input role."""
+
+    name: str
+    type: IntegerType
+
+
+@dataclass(frozen=True)
+class IORecord:
+    """Which IR tensor plays which role; batch and tokens are None where the axis is dynamic."""
+
+    inputs: dict[str, InputRecord]
+    outputs: dict[str, str]
+    batch: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Settings that an answer uses unless told otherwise; lengths in tokens."""
+
+    max_seq_len: int = 384
+    doc_stride: int = 128
+    max_question_len: int = 64
+    max_answer_len: int = 30
+    no_answer_threshold: float | None = None
+
+    @classmethod
+    def for_length(cls, longest: int) -> "Defaults":
+        """The usual settings; for a model that takes less than 384 tokens, stride and question shrink with it."""
+        window = min(384, longest)
+        part = max(1, window // 3)
+        return cls(max_seq_len=window, doc_stride=min(128, part), max_question_len=min(64, part))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One token-drop configuration: its IR over the one weights file, and the share of tokens each layer keeps.
+
+    rule: how tokens are ranked; step: what their number is rounded up to a multiple of.
+    f1, relative_latency: measured where the budget was made, the latter against all tokens kept.
+    """
+
+    model: str
+    keep: tuple[float, ...]
+    rule: Literal["attention", "probe"]
+    step: int
+    f1: float | None = None
+    relative_latency: float | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the lineage: the recipe, what it was applied to, and with which tools. No dates, no timings."""
+
+    recipe: str
+    options: dict[str, str]
+    source: str  # sha256 of the source: a bundle's digest, or a checkpoint's hash
+    tools: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """Official scores on one data set, and the settings that produced them."""
+
+    dataset: str
+    dataset_sha256: str
+    metric: Literal["v1.1", "v2.0"]
+    questions: int
+    exact_match: float
+    f1: float
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that bundle.json says; see design of the bundle in the README."""
+
+    format: int
+    digest: str
+    files: dict[str, FileRecord]
+    model: ModelRecord
+    io: IORecord
+    precision: Precision
+    target: Target | None
+    defaults: Defaults
+    lineage: tuple[Step, ...]
+    budgets: dict[str, Budget] | None = None
+    scores: tuple[ScoreRecord, ...] = field(default=())
+
+    def budget_model(self, budget: str, where: str | os.PathLike[str]) -> str:
+        """Return the file of a budget's model. Raises InputError for one that the bundle, at `where`, does not have."""
+        if budget == FULL_BUDGET:
+            return MODEL_XML
+        if budget not in (self.budgets or {}):
+            known = ", ".join((*(self.budgets or {}), FULL_BUDGET))
+            hint = "" if self.budgets else "; edge-qa search-lengths makes faster ones"
+            raise InputError(f"{os.fspath(where)}: budget: got {budget!r}, this bundle has {known}{hint}")
+        assert self.budgets is not None
+        return self.budgets[budget].model
+
+    def compute_digest(self) -> str:
+        """Return the sha256 of the canonical JSON of everything but the digest."""
+        content = {key: value for key, value in asdict(self).items() if key != "digest"}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Return bundle.json; the same manifest always gives the same bytes."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_manifest(content: bytes, where: str) -> Manifest:
+    """Read bundle.json strictly. Raises BundleError for anything that this release would not have written."""
+    remedy = "restore the bundle or make it again"
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: not JSON ({error}); {remedy}") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
+        raise BundleError(f"{where}: not a bundle manifest (no integer `format`); {remedy}")
+    if raw["format"] != FORMAT:
+        newer = raw["format"] > FORMAT
+        hint = "install a newer edge-qa" if newer else "make the bundle again"
+        raise BundleError(f"{where}: bundle format {raw['format']}, this release reads format {FORMAT}; {hint}")
+    problems: list[str] = []
+    manifest = decode(Manifest, raw, "manifest", problems)
+    if manifest is not None:
+        problems += _inconsistencies(manifest)
+    if manifest is None or problems:
+        raise BundleError(f"{where}: {'; '.join(problems)}; {remedy}")
+    try:
+        altered = manifest.digest != manifest.compute_digest() or manifest.to_bytes() != content
+    except (ValueError, OverflowError):  # numbers without a value, half a character
+        altered = True
+    if altered:
+        raise BundleError(f"{where}: altered after it was written (its digest does not match); {remedy}")
+    return manifest
+
+
+def _inconsistencies(manifest: Manifest) -> list[str]:
+    problems = []
+    for name, record in manifest.files.items():
+        if not _FILE_NAME.fullmatch(name) or name == MANIFEST_NAME:
+            problems.append(f"manifest.files: {name!r} is not a plain file name inside the bundle")
+        if not _SHA256.fullmatch(record.sha256) or record.bytes < 0:
+            problems.append(f"manifest.files.{name}: got a size or sha256 that no file has")
+    problems += [f"manifest.files: {name!r} is missing" for name in REQUIRED_FILES if name not in manifest.files]
+    unknown = manifest.io.inputs.keys() - set(INPUT_ROLES)
+    problems += [f"manifest.io.inputs: unknown role {role!r}" for role in sorted(unknown)]
+    missing = set(INPUT_ROLES[:2]) - manifest.io.inputs.keys()
+    problems += [f"manifest.io.inputs: role {role!r} is missing" for role in sorted(missing)]
+    if set(manifest.io.outputs) != set(OUTPUT_ROLES):
+        problems.append(f"manifest.io.outputs: got {sorted(manifest.io.outputs)}, wanted {sorted(OUTPUT_ROLES)}")
+    for name, budget in (manifest.budgets or {}).items():
+        if budget.model not in manifest.files:
+            problems.append(f"manifest.budgets.{name}: {budget.model!r} is not among the files")
+        if name == FULL_BUDGET:
+            problems.append(f"manifest.budgets: {FULL_BUDGET!r} is the model that drops nothing")
+        if not _BUDGET_NAME.fullmatch(name) or budget.model != f"model.{name}.xml":
+            problems.append(f"manifest.budgets: {name!r} with model {budget.model!r} is no name and model of a budget")
+        falling = all(later <= earlier for earlier, later in zip(budget.keep, budget.keep[1:], strict=False))
+        layers = manifest.model.layers
+        if not (falling and all(0 < share <= 1 for share in budget.keep)) or len(budget.keep) != layers:
+            problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
+        if budget.step < 1:
+            problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
+    sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
+    problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
+    return problems

@@ -1,0 +1,1 @@
+"""The question-answering pipeline that transformers 5.3 removed."""

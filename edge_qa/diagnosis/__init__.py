@@ -1,0 +1,1 @@
+"""`edge-qa doctor`: is this machine fit, and would a bundle run right on it?"""

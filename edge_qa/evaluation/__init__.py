@@ -1,0 +1,1 @@
+"""Data sets, the official SQuAD metric, and evaluation of bundles."""

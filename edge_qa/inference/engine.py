@@ -1,0 +1,253 @@
+"""Windows -> logits: one compiled model, a pool of infer requests, every input checked."""
+
+import ctypes
+import os
+import queue
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_qa._openvino import ov
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import INPUT_ROLES, MODEL_XML, OUTPUT_ROLES
+from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
+from edge_qa.inference.compile_cache import compiled_model
+from edge_qa.system.cpu import this_cpu
+from edge_qa.text.windows import Window
+
+Precision = Literal["f32", "bf16"]
+Logits = NDArray[np.float32]
+
+# Lengths are rounded up to a multiple of this: OpenVINO keeps compiled kernels for each length it
+# has seen, so every new length costs time and memory. See the README's measurements.
+LENGTH_STEP = 16
+
+_NUMPY_TYPES = {"i64": np.int64, "i32": np.int32}
+
+
+_CLOSED = "this answerer is closed; load the bundle again"
+_NOTHING: Logits = np.empty(0, np.float32)
+
+_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+# What OpenVINO made before a fork, in the child: its threads are not there, and freeing it would wait for them.
+_inherited: list[Any] = []
+
+
+def _after_fork() -> None:
+    """In a forked child: requests that other threads held at that moment will never come back."""
+    for engine in list(_engines):
+        _inherited.append((engine._compiled, engine._requests))
+        # Never freed, not even when the interpreter ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_inherited[-1]))
+        engine._fill_pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Engine:
+    """A compiled bundle. Safe to share between threads."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        precision: Precision = "f32",
+        length_step: int = LENGTH_STEP,
+        cache: str | os.PathLike[str] | None = None,
+        xml: str = MODEL_XML,
+    ) -> None:
+        """Compile the bundle's model for this CPU.
+
+        threads: how many cores one inference uses; None for all that the process may use.
+        precision: of activations and sums. f32 gives the same scores on every CPU.
+        cache: a folder of compiled models to take this one from, or put it into.
+        xml: which of the bundle's models.
+        Raises InputError for less than one thread, ResourceError if the CPU cannot run the bundle right,
+        BundleError if OpenVINO cannot.
+        """
+        if threads is not None and threads < 1:
+            raise InputError(f"threads: got {threads}, wanted at least 1, or None for all that the process may use")
+        manifest = bundle.manifest
+        cpu = this_cpu()
+        if manifest.target == "vnni" and not cpu.has_int8_dot_product:
+            raise ResourceError(
+                f"{bundle.path}: quantized for CPUs with VNNI, this one has {cpu.instruction_set}, where its 8-bit "
+                "sums would overflow into wrong answers; quantize it with --target any"
+            )
+        self.model = manifest.model
+        self.io = manifest.io
+        self.precision = precision
+        self.length_step = length_step
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or cpu.threads,
+            "CPU_DENORMALS_OPTIMIZATION": False,
+            # Pinned threads, the caller's among them, share a core with whatever else was pinned to it: beside
+            # another busy process an inference took twice as long; alone nothing changes.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            self._compiled = compiled_model(bundle, options, xml=xml, cache=cache)
+        except RuntimeError as error:
+            raise BundleError(f"{bundle.path}: OpenVINO cannot load the model ({_first_line(error)})") from None
+        self._check_names(str(bundle.path))
+        self._fill_pool()
+        _engines.add(self)
+
+    def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
+        """Return the start and end logits of each window, (tokens,) each, in the order given.
+
+        batch_size: how many windows of one padded length run together, where the model allows it.
+        """
+        start: list[Logits] = [_NOTHING] * len(windows)
+        end = list(start)
+        for places in self._groups(windows, batch_size):
+            both = self.run(self.batch([windows[place] for place in places]))
+            for row, place in enumerate(places):
+                start[place] = both[0][row, : windows[place].tokens]
+                end[place] = both[1][row, : windows[place].tokens]
+        return start, end
+
+    def _groups(self, windows: Sequence[Window], batch_size: int) -> Iterator[list[int]]:
+        """Places of windows that run together: of one padded length, at most `batch_size` of them."""
+        batch_size = min(batch_size, self.io.batch or batch_size)
+        if batch_size == 1:
+            yield from ([place] for place in range(len(windows)))
+            return
+        lengths: dict[int, list[int]] = {}
+        for place, window in enumerate(windows):
+            lengths.setdefault(self.padded_length(window.tokens), []).append(place)
+        for places in lengths.values():
+            yield from (places[first : first + batch_size] for first in range(0, len(places), batch_size))
+
+    def _fill_pool(self) -> None:
+        """One request for each stream: a request holds the memory of every tensor between two layers."""
+        if self._compiled is None:
+            return
+        self._requests: queue.LifoQueue[ov.InferRequest | None] = queue.LifoQueue()
+        self._pool_size = max(1, int(self._compiled.get_property("NUM_STREAMS")))
+        for _ in range(self._pool_size):
+            self._requests.put(self._compiled.create_infer_request())
+
+    def run(self, inputs: dict[str, NDArray[np.int64]]) -> tuple[Logits, Logits]:
+        """Run the model on the inputs of the contract, each (batch, tokens); returns (batch, tokens) twice.
+
+        Every input is checked for presence, type, shape and range first, because OpenVINO runs on
+        anything. Raises InputError.
+        """
+        if self._compiled is None:
+            raise InputError(_CLOSED)
+        self._check(inputs)
+        pool = self._requests
+        bound = {
+            record.name: inputs[role].astype(_NUMPY_TYPES[record.type], copy=False)
+            for role, record in self.io.inputs.items()
+        }
+        request = pool.get()
+        try:
+            if request is None:
+                raise InputError(_CLOSED)
+            # Sharing was seen to give one caller another caller's arrays.
+            results = request.infer(bound, share_inputs=False, share_outputs=False)
+            start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
+            return start, end
+        except RuntimeError as error:
+            raise InferenceError(f"OpenVINO failed on a {_shape(inputs)} input: {_first_line(error)}") from None
+        finally:
+            pool.put(request)
+
+    def close(self) -> None:
+        """Free the compiled model, once what runs is done; `run` then raises InputError."""
+        if self._compiled is None:
+            return
+        self._compiled = None
+        for _ in range(self._pool_size):
+            self._requests.get()
+        # Whoever still waits for a request takes this, and puts it back for the next.
+        self._requests.put(None)
+
+    def warm_up(self, longest: int) -> None:
+        """Run every length up to `longest` tokens once, so that no user pays for the first sight of one."""
+        for tokens in sorted({self.padded_length(n) for n in range(1, longest + 1)}):
+            ids = np.zeros((1, tokens), np.int64)
+            inputs = dict.fromkeys(INPUT_ROLES[:3], ids) | {"position_ids": np.arange(tokens)[None]}
+            inputs["attention_mask"] = np.ones_like(ids)
+            self.run(inputs)
+
+    def padded_length(self, tokens: int) -> int:
+        """Return the length that an input of `tokens` tokens is run at."""
+        if self.io.tokens is not None:
+            return self.io.tokens
+        rounded = -(-tokens // self.length_step) * self.length_step
+        return min(rounded, self.model.longest_input)
+
+    def batch(self, windows: Sequence[Window], *, pad: bool = True) -> dict[str, NDArray[np.int64]]:
+        """Return windows as inputs of the contract, (windows, tokens) each, padded to a length the engine runs at.
+
+        pad: False for the length of the longest window itself, where the model allows it.
+        """
+        longest = max(window.tokens for window in windows)
+        length = self.padded_length(longest) if pad or self.io.tokens is not None else longest
+        shape = (self.io.batch or len(windows), length)
+        inputs = {role: np.zeros(shape, np.int64) for role in INPUT_ROLES[:3]}
+        for row, window in enumerate(windows):
+            inputs["input_ids"][row, : window.tokens] = window.input_ids
+            inputs["token_type_ids"][row, : window.tokens] = window.token_type_ids
+            inputs["attention_mask"][row, : window.tokens] = 1
+        inputs["position_ids"] = np.broadcast_to(np.arange(length), shape)
+        return inputs
+
+    def _check(self, inputs: dict[str, NDArray[np.int64]]) -> None:
+        missing = [role for role in self.io.inputs if role not in inputs]
+        if missing:
+            raise InputError(f"inputs: {', '.join(missing)} missing; wanted {', '.join(self.io.inputs)}")
+        shape = inputs["input_ids"].shape
+        ceilings = {
+            "input_ids": self.model.vocabulary,
+            "attention_mask": 2,
+            "token_type_ids": max(1, self.model.token_types),
+            "position_ids": self.model.longest_input,
+        }
+        for role in self.io.inputs:
+            array = inputs[role]
+            if array.dtype.kind not in "iu":
+                raise InputError(f"{role}: got {array.dtype}, wanted integers")
+            if array.ndim != 2 or array.shape != shape or not array.size:
+                raise InputError(f"{role}: got shape {array.shape}, wanted (batch, tokens), the same for every input")
+            low, high = int(array.min()), int(array.max())
+            if low < 0 or high >= ceilings[role]:
+                raise InputError(f"{role}: got values {low}..{high}, wanted 0..{ceilings[role] - 1}")
+        if shape[1] > self.model.longest_input:
+            raise InputError(f"input_ids: {shape[1]} tokens, the model takes at most {self.model.longest_input}")
+        if self.io.batch not in (None, shape[0]) or self.io.tokens not in (None, shape[1]):
+            fixed = f"({self.io.batch or 'any'}, {self.io.tokens or 'any'})"
+            raise InputError(f"input_ids: got shape {shape}, the model takes {fixed} only; pad to it")
+
+    def _check_names(self, where: str) -> None:
+        """Binding is by name: a name that the model lacks must be found before the first question."""
+        inputs = {name for port in self._compiled.inputs for name in port.get_names()}
+        outputs = {name for port in self._compiled.outputs for name in port.get_names()}
+        wrong = [record.name for record in self.io.inputs.values() if record.name not in inputs]
+        wrong += [name for name in self.io.outputs.values() if name not in outputs]
+        if wrong:
+            raise BundleError(f"{where}: the manifest binds {', '.join(wrong)}, which the model lacks; make it again")
+        bound = {record.name for record in self.io.inputs.values()}
+        unbound = [port.any_name for port in self._compiled.inputs if not port.get_names() & bound]
+        if unbound:
+            raise BundleError(f"{where}: the model takes {', '.join(unbound)}, which no role binds; make it again")
+
+
+def _shape(inputs: dict[str, NDArray[np.int64]]) -> str:
+    return "x".join(map(str, inputs["input_ids"].shape))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""Text -> tokens and windows, and back to offsets into the text."""

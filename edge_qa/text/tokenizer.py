@@ -1,0 +1,158 @@
+"""Text -> tokens: a Hugging Face tokenizer that treats everything it is given as text."""
+
+import itertools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.errors import BundleError, InputError
+from edge_qa.text.offsets import align_to_words, cut_cleanly
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token ids (tokens,) int64, and where in the text an answer begins and ends that begins and ends with each.
+
+    offsets: code points, (tokens, 2) int64; see `edge_qa/text/offsets.py`.
+    """
+
+    ids: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """The special tokens around a pair: before + question + between + context + after, with their type ids."""
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    before_types: tuple[int, ...]
+    between_types: tuple[int, ...]
+    after_types: tuple[int, ...]
+    question_type: int
+    context_type: int
+
+    @property
+    def special_tokens(self) -> int:
+        return len(self.before) + len(self.between) + len(self.after)
+
+
+class TextTokenizer:
+    """The tokenizer of a bundle.
+
+    Special tokens that a user types, such as "[SEP]", are split like any other text. Safe to share
+    between threads.
+    """
+
+    def __init__(self, tokenizer_json: str, where: str = "tokenizer.json") -> None:
+        try:
+            self._tokenizer = Tokenizer.from_str(_without_special_pieces(tokenizer_json))
+        except Exception as error:
+            raise BundleError(f"{where}: cannot be read as a tokenizer ({error}); make the bundle again") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        # tokenizer.json does not store this switch, and its default makes a typed "[SEP]" a real separator.
+        self._tokenizer.encode_special_tokens = True
+        self.template = self._find_template(where)
+
+    @property
+    def vocabulary(self) -> int:
+        """One more than the largest id that can come out."""
+        largest: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        return largest + 1
+
+    def encode(self, text: str, what: str, *, align: bool = False) -> Tokens:
+        """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode.
+
+        align: widen the offsets to those of whole words; see `edge_qa/text/offsets.py`.
+        """
+        encoding = self._encode(text, what)
+        count = len(encoding.ids)
+        ids = np.fromiter(encoding.ids, np.int64, count)
+        offsets = np.fromiter(itertools.chain.from_iterable(encoding.offsets), np.int64, 2 * count).reshape(count, 2)
+        offsets = cut_cleanly(text, offsets)
+        if align:
+            words = (-1 if word is None else word for word in encoding.word_ids)
+            offsets = align_to_words(offsets, np.fromiter(words, np.int64, count))
+        return Tokens(ids, offsets)
+
+    def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=False)
+        except (TypeError, UnicodeError):
+            raise InputError(
+                f"{what}: holds a lone surrogate, which is no character; decode bytes with errors='replace'"
+            ) from None
+        except BaseException as error:
+            # A panic of the Rust library arrives as a BaseException of its own.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise InputError(f"{what}: the tokenizer failed on it ({error}); shorten or clean the text") from None
+
+    def _find_template(self, where: str) -> PairTemplate:
+        """Read the template off one processed pair, whatever post-processor the tokenizer has."""
+        pair = self._tokenizer.encode("a", "b")
+        sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
+        if 0 not in sides or 1 not in sides:
+            raise BundleError(f"{where}: it tokenizes plain letters to nothing; make the bundle again")
+        first_question, first_context = sides.index(0), sides.index(1)
+        last_question = len(sides) - 1 - sides[::-1].index(0)
+        last_context = len(sides) - 1 - sides[::-1].index(1)
+        if first_context < first_question:
+            raise BundleError(f"{where}: it puts the context before the question; wanted question first")
+        return PairTemplate(
+            before=tuple(ids[:first_question]),
+            between=tuple(ids[last_question + 1 : first_context]),
+            after=tuple(ids[last_context + 1 :]),
+            before_types=tuple(kinds[:first_question]),
+            between_types=tuple(kinds[last_question + 1 : first_context]),
+            after_types=tuple(kinds[last_context + 1 :]),
+            question_type=kinds[first_question],
+            context_type=kinds[first_context],
+        )
+
+
+def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
+    """Return the tokenizer of a bundle. Raises BundleError if it does not belong to the model."""
+    where = f"{bundle.path}/tokenizer.json"
+    tokenizer = TextTokenizer(bundle.tokenizer_json, where)
+    if tokenizer.vocabulary > bundle.manifest.model.vocabulary:
+        raise BundleError(
+            f"{where}: gives ids up to {tokenizer.vocabulary - 1}, the model has "
+            f"{bundle.manifest.model.vocabulary} rows; convert with the tokenizer that belongs to the model"
+        )
+    return tokenizer
+
+
+def _without_special_pieces(tokenizer_json: str) -> str:
+    """Make special tokens unreachable for a Unigram model, which else finds a typed "</s>" among its pieces.
+
+    SentencePiece itself never makes text into one of its control symbols.
+    """
+    if '"Unigram"' not in tokenizer_json:
+        return tokenizer_json
+    # Cut and pasted, because parsing and printing 250,000 pieces would take a second of every start.
+    key, vocabulary = '"added_tokens":', '"vocab":[["'
+    if key not in tokenizer_json or vocabulary not in tokenizer_json:
+        tokenizer_json = json.dumps(json.loads(tokenizer_json), ensure_ascii=False, separators=(",", ":"))
+    if key not in tokenizer_json or vocabulary not in tokenizer_json:
+        return tokenizer_json  # some other model, to which "Unigram" is a word
+    first = tokenizer_json.index(vocabulary)
+    added, _ = json.JSONDecoder().raw_decode(tokenizer_json, tokenizer_json.index(key) + len(key))
+    kept = []
+    for token in added:
+        piece = f"[{json.dumps(token['content'], ensure_ascii=False)},"
+        place = tokenizer_json.find(piece, first) if token["special"] else -1
+        if place < 0:
+            kept.append(token)
+        else:
+            # A piece with a space in it matches nothing: Metaspace has replaced every space by then.
+            tokenizer_json = f'{tokenizer_json[:place]}[" {tokenizer_json[place + 2 :]}'
+    begin = tokenizer_json.index(key) + len(key)
+    _, end = json.JSONDecoder().raw_decode(tokenizer_json, begin)
+    return tokenizer_json[:begin] + json.dumps(kept, ensure_ascii=False) + tokenizer_json[end:]
