@@ -148,12 +148,14 @@ class QuestionAnswerer:
             return self._engines[budget]
         with self._compiling:
             if self._closed:
-                raise InputError("this answerer is closed; load the bundle again")
+                raise InputError("this answerer is closed", remedy="load the bundle again")
             if budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
                 bundle = Bundle.load(self._path, model_later=True)
                 if bundle.manifest.digest != self.manifest.digest:
-                    raise BundleError(f"{self._path}: was replaced by another bundle meanwhile; load it again")
+                    raise BundleError(
+                        "was replaced by another bundle meanwhile", where=self._path, remedy="load it again"
+                    )
                 self._engines[budget] = self._compile(bundle, xml=xml)
             return self._engines[budget]
 
@@ -231,7 +233,7 @@ class QuestionAnswerer:
         """
         for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):
             if value is not None and value < 1:
-                raise InputError(f"{name}: got {value}, wanted at least 1")
+                raise InputError(f"got {value}", where=name, wanted="at least 1")
         begin = time.monotonic()
 
         def is_late(share: float = 1.0) -> bool:
@@ -322,9 +324,9 @@ class QuestionAnswerer:
         """
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str):
-                raise InputError(f"{what}: got {type(text).__name__}, wanted text")
+                raise InputError(f"got {type(text).__name__}", where=what, wanted="text")
             if not text or text.isspace():
-                raise InputError(f"{what} is empty; give some text")
+                raise InputError(f"{what} is empty", remedy="give some text")
         lengths = {
             "max_seq_len": self._length("max_seq_len", max_seq_len, self.max_seq_len, most=self.longest_window),
             "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
@@ -345,7 +347,7 @@ class QuestionAnswerer:
         for window in found:
             if not window.context_tokens:
                 raise InputError(
-                    "context is empty once tokenized (only control or zero-width characters); give some text"
+                    "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
                 )
             yield window
 
@@ -382,7 +384,7 @@ class QuestionAnswerer:
         """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so."""
         threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
         if threshold is not None and math.isnan(threshold):
-            raise InputError("no_answer_threshold: got nan, wanted a number")
+            raise InputError("got nan", where="no_answer_threshold", wanted="a number")
         answers = [
             Answer(context[span.start : span.end], span.score, span.start, span.end, partial)
             for span in selection.spans
@@ -399,9 +401,9 @@ class QuestionAnswerer:
         if given is None:
             return default
         if given < least:
-            raise InputError(f"{name}: got {given}, wanted at least {least}")
+            raise InputError(f"got {given}", where=name, wanted=f"at least {least}")
         if most is not None and given > most:
-            raise InputError(f"{name}: got {given}, the model takes at most {most}")
+            raise InputError(f"got {given}, the model takes at most {most}", where=name)
         return given
 
 

@@ -84,7 +84,9 @@ def draw_questions(
         full.append(f1_of(example, answer, version))
     if not examples:
         raise InputError(
-            f"{data.name}: {len(data)} questions are too few to fit probes on some and to search with others; add some"
+            f"{len(data)} questions are too few to fit probes on some and to search with others",
+            where=data.name,
+            remedy="add some",
         )
     return Questions(answerer, version, labelled, tuple(examples), tuple(prepared), np.array(full))
 

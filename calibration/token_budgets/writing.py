@@ -81,6 +81,7 @@ def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist
         # NaN fails as well.
         if not np.abs(both[0] - both[1]).max() <= 1e-4 * max(1.0, float(np.abs(both[1]).max())):
             raise CalibrationError(
-                f"{written.path.name}: the budget {name!r} does not compute what was scored; nothing was written; "
-                "report it"
+                f"the budget {name!r} does not compute what was scored; nothing was written",
+                where=written.path.name,
+                remedy="report it",
             )

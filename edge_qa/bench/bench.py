@@ -138,17 +138,17 @@ def _check(
     starts: int,
 ) -> None:
     if not bundles:
-        raise InputError("bundles: got none, wanted at least one")
+        raise InputError("got none", where="bundles", wanted="at least one")
     if not budgets:
-        raise InputError(f"budgets: got none, wanted at least one, such as {FULL_BUDGET}")
+        raise InputError("got none", where="budgets", wanted=f"at least one, such as {FULL_BUDGET}")
     if lengths is not None and not lengths:
-        raise InputError("lengths: got none, wanted at least one, such as 128")
+        raise InputError("got none", where="lengths", wanted="at least one, such as 128")
     if questions is not None and questions < 1:
-        raise InputError(f"questions: got {questions}, wanted at least 1")
+        raise InputError(f"got {questions}", where="questions", wanted="at least 1")
     if repeat < 1:
-        raise InputError(f"repeat: got {repeat}, wanted at least 1")
+        raise InputError(f"got {repeat}", where="repeat", wanted="at least 1")
     if starts < 0:
-        raise InputError(f"starts: got {starts}, wanted 0 or more")
+        raise InputError(f"got {starts}", where="starts", wanted="0 or more")
 
 
 def _of_length(texts: Sequence[SizedTexts], tokens: int, questions: int, repeat: int, seed: int) -> _Workload:
@@ -171,7 +171,7 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
         try:
             answerers[0].prepare(example.question, example.context)
         except InputError as error:
-            raise InputError(f"question {example.id}: {error}") from None
+            raise InputError(error, where=f"question {example.id}") from None
     pairs = [(example.question, example.context) for example in examples]
     return _Workload(dataset.name, None, [[pairs] * (repeat + 1)] * len(answerers))
 

@@ -87,8 +87,12 @@ def _read(name: str) -> str:
     try:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({os.strerror(error.errno or 0)}); give a text file") from None
+        raise InputError(
+            f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
+        ) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 at byte {error.start}; convert it, for example with iconv") from None
+        raise InputError(
+            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
+        ) from None

@@ -55,7 +55,7 @@ def batch(
     if output is not None:
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
-            raise InputError(f"{output}: is what standard input reads; give another name")
+            raise InputError("is what standard input reads", where=output, remedy="give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
     longest = max_answer_len or answerer.defaults.max_answer_len
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
@@ -70,13 +70,15 @@ def batch(
             row = next(rows, None)
             if row is None:
                 raise InputError(
-                    f"{output}: answers {len(finished)} lines, and {source} has {number - 1}; resume with the input of "
-                    "the run that was interrupted"
+                    f"answers {len(finished)} lines, and {source} has {number - 1}",
+                    where=output,
+                    remedy="resume with the input of the run that was interrupted",
                 )
             if identity != row.id:
                 raise InputError(
-                    f"{output}: line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}; "
-                    "resume with the input of the run that was interrupted"
+                    f"line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}",
+                    where=output,
+                    remedy="resume with the input of the run that was interrupted",
                 )
         pairs = _remember(rows, waiting)
         for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
@@ -93,7 +95,7 @@ def batch(
             if total:
                 show(min(number, total), total)
     if failed:
-        raise InputError(f"{source}: {failed} lines could not be used; their lines in the output say why")
+        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
         if output is None:
             raise
         raise ResourceError(
-            f"{output}: cannot be written ({error.strerror}); make room, and --resume goes on from there"
+            f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
         ) from None
 
 
@@ -161,13 +163,17 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
             try:
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
-                raise InputError(f"{source}: cannot be read ({error.strerror}); give a file of JSON lines") from None
+                raise InputError(
+                    f"cannot be read ({error.strerror})", where=source, remedy="give a file of JSON lines"
+                ) from None
         sink: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
                 sink = stack.enter_context(output.open("ab" if append else "wb"))
             except OSError as error:
-                raise ResourceError(f"{output}: cannot be written ({error.strerror}); choose another place") from None
+                raise ResourceError(
+                    f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
+                ) from None
         yield lines, sink
 
 
@@ -191,7 +197,7 @@ def _finished(output: Path) -> tuple[list[Any], int]:
                 failed += "error" in value
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise InputError(
-                    f"{output}: line {number} is no answer of edge-qa batch; give another --output"
+                    f"line {number} is no answer of edge-qa batch", where=output, remedy="give another --output"
                 ) from None
             end += len(line)
         file.truncate(end)

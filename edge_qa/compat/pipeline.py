@@ -76,9 +76,9 @@ def pipeline(
     Raises InputError for another task and for options that cannot be honoured, BundleError for the bundle.
     """
     if task not in (None, TASK):
-        raise InputError(f"pipeline: task {task!r}, wanted {TASK!r}; Edge QA does no other")
+        raise InputError(f"task {task!r}", where="pipeline", wanted=f"{TASK!r}", remedy="Edge QA does no other")
     if model is None:
-        raise InputError("pipeline: no model; give the folder of a bundle, made with edge-qa convert")
+        raise InputError("no model", where="pipeline", remedy="give the folder of a bundle, made with edge-qa convert")
     given = {
         "config": config,
         "tokenizer": None if tokenizer == model else tokenizer,

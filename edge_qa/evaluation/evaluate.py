@@ -77,10 +77,14 @@ def scorable(dataset: Dataset) -> Dataset:
     """Raise InputError now for what the metric would raise after all questions were asked; return the data."""
     lacking = next((example for example in dataset if not example.answers), None)
     if dataset.version == "v1.1" and lacking is not None:
-        raise InputError(f"{dataset.name}: question {lacking.id!r} has no answer to score by; give data with answers")
+        raise InputError(
+            f"question {lacking.id!r} has no answer to score by", where=dataset.name, remedy="give data with answers"
+        )
     blank = next((example for example in dataset if not (example.question.strip() and example.context.strip())), None)
     if blank is not None:
-        raise InputError(f"{dataset.name}: question {blank.id!r} or its context is blank; correct or remove it")
+        raise InputError(
+            f"question {blank.id!r} or its context is blank", where=dataset.name, remedy="correct or remove it"
+        )
     return dataset
 
 
@@ -128,7 +132,7 @@ class _Run:
         try:
             prepared = self.answerer.prepare(example.question, example.context)
         except InputError as error:
-            raise InputError(f"{where}: question {example.id}: {error}") from None
+            raise InputError(f"question {example.id}: {error}", where=where) from None
         ready = time.perf_counter()
         start, end = self.answerer.engine.logits(prepared.windows)
         inferred = time.perf_counter()
@@ -183,5 +187,5 @@ def _spread(examples: tuple[Example, ...], limit: int | None) -> tuple[Example, 
     if limit is None or limit >= len(examples):
         return examples
     if limit < 1:
-        raise InputError(f"limit: got {limit}, wanted at least 1")
+        raise InputError(f"got {limit}", where="limit", wanted="at least 1")
     return tuple(examples[i] for i in np.linspace(0, len(examples) - 1, limit).round().astype(int))

@@ -91,7 +91,9 @@ class SpanSelector:
         """Take one window and its logits, (tokens,) each. Raises InferenceError if one is not finite."""
         # A sum is finite only if every term is (a few hundred float32 cannot overflow a float64).
         if not math.isfinite(float(start.sum(dtype=np.float64) + end.sum(dtype=np.float64))):
-            raise InferenceError("the model gave a logit that is not a finite number; check its weights and precision")
+            raise InferenceError(
+                "the model gave a logit that is not a finite number", remedy="check its weights and precision"
+            )
         null = float(start[0]), float(end[0])
         if sum(null) < sum(self._null):
             self._null = null

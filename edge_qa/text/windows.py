@@ -72,9 +72,10 @@ def make_windows(
         while len(ids) > room:
             if room <= doc_stride:
                 raise InputError(
-                    f"max_seq_len {max_seq_len}: a question of {len(asked)} tokens leaves {max(0, room)} for the "
-                    f"context, wanted more than doc_stride {doc_stride}; "
-                    "shorten the question, lower doc_stride or raise max_seq_len"
+                    f"a question of {len(asked)} tokens leaves {max(0, room)} for the context",
+                    where=f"max_seq_len {max_seq_len}",
+                    wanted=f"more than doc_stride {doc_stride}",
+                    remedy="shorten the question, lower doc_stride or raise max_seq_len",
                 )
             yield window(start, ids[:room], offsets[:room])
             step = room - doc_stride
