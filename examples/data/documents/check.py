@@ -1,7 +1,7 @@
 """Check the questions on documents, and count them by kind and part.
 
-    python check.py           one line, exit status 1 if something is wrong
-    python check.py --table   the table of the README, in Markdown
+python check.py           one line, exit status 1 if something is wrong
+python check.py --table   the table of the README, in Markdown
 """
 
 import json
@@ -13,13 +13,25 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 KINDS = {
-    "contract", "manual", "prices", "minutes", "email", "log", "markdown",
-    "data", "recipe", "datasheet", "letter", "faq", "policy",
+    "contract",
+    "manual",
+    "prices",
+    "minutes",
+    "email",
+    "log",
+    "markdown",
+    "data",
+    "recipe",
+    "datasheet",
+    "letter",
+    "faq",
+    "policy",
 }
 PARTS = {"tune", "judge"}
 WORDS = range(100, 3001)  # a document
 LEAST_UNANSWERABLE = 1 / 3  # of the questions
 TUNE_SHARE = (0.20, 0.30)  # of the documents
+OPEN_QUESTIONS = (75, 25)  # with an answer in some document, and without
 
 # A line that begins like this starts a list item, clause, heading, table row or log record.
 STARTS_BLOCK = re.compile(
@@ -30,25 +42,33 @@ ONE_LINE_A_ROW = {".csv", ".tsv", ".log"}
 
 
 @dataclass(frozen=True)
+class Answer:
+    text: str
+    start: int  # code points from the beginning of the document
+
+
+@dataclass(frozen=True)
 class Question:
     id: str
     document: str | None
     kind: str | None
     question: str
-    answers: list[dict]
+    answers: list[Answer]
     part: str | None = None
 
 
 def read_text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8")  # newlines untouched, unlike read_text()
+    return path.read_bytes().decode("utf-8")  # newlines untouched, unlike Path.read_text()
 
 
 def read_questions(name: str, problems: list[str]) -> list[Question]:
     questions = []
     for number, line in enumerate(read_text(FOLDER / name).splitlines(), 1):
         try:
-            questions.append(Question(**json.loads(line)))
-        except (TypeError, ValueError) as error:
+            fields = json.loads(line)
+            answers = [Answer(**answer) for answer in fields.pop("answers")]
+            questions.append(Question(answers=answers, **fields))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             problems.append(f"{name}:{number}: {error}")
     return questions
 
@@ -62,21 +82,16 @@ def crosses_border(span: str, path: str) -> bool:
 
 
 def check_answers(question: Question, text: str, problems: list[str]) -> None:
-    seen = set()
     for answer in question.answers:
-        if set(answer) != {"text", "start"}:
-            problems.append(f"{question.id}: keys {sorted(answer)}, wanted start and text")
-            continue
-        start, span = answer["start"], answer["text"]
+        span, start = answer.text, answer.start
         if text[start : start + len(span)] != span:
             problems.append(f"{question.id}: {span!r} does not stand at {start}")
         if not span or span != span.strip():
             problems.append(f"{question.id}: {span!r} is empty or has outer space")
-        if (start, span) in seen:
-            problems.append(f"{question.id}: {span!r} at {start} is listed twice")
-        seen.add((start, span))
         if crosses_border(span, question.document or ""):
             problems.append(f"{question.id}: {span!r} crosses a border")
+    if len(set(question.answers)) < len(question.answers):
+        problems.append(f"{question.id}: an answer is listed twice")
 
 
 def check_documents(texts: dict[str, str], problems: list[str]) -> None:
@@ -110,6 +125,9 @@ def check_questions(questions: list[Question], texts: dict[str, str], problems: 
 
 
 def check_open(questions: list[Question], texts: dict[str, str], problems: list[str]) -> None:
+    answerable = sum(question.document is not None for question in questions)
+    if (answerable, len(questions) - answerable) != OPEN_QUESTIONS:
+        problems.append(f"{answerable} open questions with an answer of {len(questions)}, wanted {OPEN_QUESTIONS}")
     for question in questions:
         if question.part is not None or (question.document is None) != (not question.answers):
             problems.append(f"{question.id}: has a part, or a document without an answer")
@@ -122,8 +140,10 @@ def check_open(questions: list[Question], texts: dict[str, str], problems: list[
 
 
 def table(questions: list[Question]) -> str:
-    rows = ["| kind | documents tune / judge | answerable tune / judge | unanswerable tune / judge |",
-            "|---|---:|---:|---:|"]
+    rows = [
+        "| kind | documents tune / judge | answerable tune / judge | unanswerable tune / judge |",
+        "|---|---:|---:|---:|",
+    ]
     documents = Counter((kind, part) for _, kind, part in {(q.document, q.kind, q.part) for q in questions})
     count = Counter((q.kind, q.part, bool(q.answers)) for q in questions)
     for kind in [*sorted(KINDS), None]:
@@ -139,7 +159,8 @@ def main() -> int:
     problems: list[str] = []
     texts = {
         path.relative_to(FOLDER).as_posix(): read_text(path)
-        for path in sorted((FOLDER / "texts").rglob("*")) if path.is_file()
+        for path in sorted((FOLDER / "texts").rglob("*"))
+        if path.is_file()
     }
     questions = read_questions("questions.jsonl", problems)
     open_questions = read_questions("open_questions.jsonl", problems)
@@ -161,8 +182,10 @@ def main() -> int:
         print("; ".join(problems))
         return 1
     unanswerable = sum(not question.answers for question in questions)
-    print(f"ok: {len(texts)} documents, {len(questions)} questions ({unanswerable} unanswerable), "
-          f"{len(open_questions)} open questions")
+    print(
+        f"ok: {len(texts)} documents, {len(questions)} questions ({unanswerable} unanswerable), "
+        f"{len(open_questions)} open questions"
+    )
     return 0
 
 
