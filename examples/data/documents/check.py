@@ -140,18 +140,22 @@ def check_open(questions: list[Question], texts: dict[str, str], problems: list[
 
 
 def table(questions: list[Question]) -> str:
+    documents = {(question.document, question.kind, question.part) for question in questions}
+    columns = {
+        "documents": Counter((kind, part) for _, kind, part in documents),
+        "answerable": Counter((q.kind, q.part) for q in questions if q.answers),
+        "unanswerable": Counter((q.kind, q.part) for q in questions if not q.answers),
+    }
     rows = [
-        "| kind | documents tune / judge | answerable tune / judge | unanswerable tune / judge |",
-        "|---|---:|---:|---:|",
+        "| kind | " + " | ".join(f"{name}, tune / judge" for name in columns) + " |",
+        "|---|" + "---:|" * len(columns),
     ]
-    documents = Counter((kind, part) for _, kind, part in {(q.document, q.kind, q.part) for q in questions})
-    count = Counter((q.kind, q.part, bool(q.answers)) for q in questions)
-    for kind in [*sorted(KINDS), None]:
+    for name, kinds in [*((kind, [kind]) for kind in sorted(KINDS)), ("**all**", sorted(KINDS))]:
         cells = []
-        for pick in (lambda k, p: documents[k, p], lambda k, p: count[k, p, True], lambda k, p: count[k, p, False]):
-            sums = [sum(pick(k, part) for k in (KINDS if kind is None else [kind])) for part in ("tune", "judge")]
-            cells.append(f"{sums[0]} / {sums[1]}")
-        rows.append("| " + " | ".join([kind or "**all**", *cells]) + " |")
+        for count in columns.values():
+            tune, judge = (sum(count[kind, part] for kind in kinds) for part in ("tune", "judge"))
+            cells.append(f"{tune} / {judge}")
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
