@@ -53,7 +53,7 @@ def test_a_dense_checkpoint_in_words(command, checkpoint):
         "72 of 72",
         "22.57 M",
         "4.76 G (9.51 GOps) at 384",
-        "2.04 G (4.09 GOps) at 178",
+        "2.04 G (4.07 GOps) at 178",
         "nothing was pruned",
     ):
         assert fact in result.out
