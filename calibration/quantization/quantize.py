@@ -17,11 +17,11 @@ from calibration.quantization.int8_model import NNCF_VERSION, quantize_model
 from calibration.quantization.product_errors import ProductError
 from calibration.quantization.recipes import DEFAULT, Recipe
 from calibration.quantization.report import GateResult, Quantization, size_of
-from converters.conversion import tool_versions
+from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import carry_budgets
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import CARD, TOKENIZER, Step, Target
+from edge_qa.bundle.manifest import Target
 from edge_qa.diagnosis.expected_gains import int8_gain, int8_speed
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
@@ -148,11 +148,6 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
     """Write the bundle of a candidate; the result says the rest."""
     source = workshop.source
     with new_bundle(result.path, force=force) as draft:
-        files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
-        for file, content in files.items():
-            draft.add(file, content)
-        draft.add(TOKENIZER, source.contents[TOKENIZER].tobytes())
-        draft.add(CARD, source.contents[CARD].tobytes())
         options = {
             "target": workshop.target,
             "samples": str(candidate.samples),
@@ -162,19 +157,17 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
             **candidate.recipe.as_options(),
             **_gate_options(result.gate),
         }
-        step = Step("quantize", options, source.manifest.digest, tool_versions() | {"nncf": NNCF_VERSION})
-        manifest = draft.seal(
-            model=source.manifest.model,
-            io=source.manifest.io,
+        step = made_by("quantize", options, source.manifest.digest, nncf=NNCF_VERSION)
+        files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
+        parts = replace(
+            parts_of_successor(source, step),
             precision="int8",
             target=workshop.target,
-            defaults=source.manifest.defaults,
-            lineage=(*source.manifest.lineage, step),
             budgets=budgets,
-            **({} if result.after is None else {"scores": (result.after.record(),)}),
+            scores=() if result.after is None else (result.after.record(),),
         )
-        # What a device will read is what is checked.
-        written = replace(Bundle.load(draft.folder), path=result.path)
+        manifest = write_parts(draft, files, parts)
+        written = read_back(draft, result.path)
         _check_finite(QuestionAnswerer(written), result.path, candidate.first)
     return replace(result, manifest=manifest, written_bytes=size_of(manifest))
 

@@ -26,7 +26,7 @@ from calibration.token_budgets.report import (
 from calibration.token_budgets.state import Record
 from calibration.token_budgets.trials import Trial, front
 from calibration.token_budgets.writing import write_budgets
-from converters.conversion import tool_versions
+from converters.bundle_writer import tool_versions
 from converters.token_budgets.budgets import dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer

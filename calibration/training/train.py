@@ -5,14 +5,13 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.training.folder import STATE, check_state_folder, clear_state_folder, locked
 from calibration.training.options import DEVICES, Device, Options
+from converters.bundle_writer import check_tokenizer
 from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from converters.conversion import check_tokenizer
 from converters.families import read_encoder
 from converters.families.formats import CHECKPOINT_FORMATS
 from converters.model.compaction import compact
@@ -131,7 +130,7 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     from calibration.torch_model.model import untrainable
 
     encoder = read_encoder(source) if whole else compact(read_encoder(source))
-    check_tokenizer(source, encoder.vocabulary)
+    check_tokenizer(source.tokenizer, encoder.vocabulary, source.path)
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
@@ -158,7 +157,7 @@ def _teacher(
             remedy="give one with the same tokenizer",
         )
     student = _trainable(source)
-    check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary)
+    check_tokenizer(source.tokenizer, encoder.vocabulary, other.path)
     types = (encoder.token_types, max(1, student.token_types))
     # A teacher with none leaves them out.
     if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:
