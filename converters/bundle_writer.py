@@ -23,10 +23,10 @@ from edge_qa.bundle.manifest import (
     IORecord,
     Manifest,
     ModelRecord,
-    Precision,
     ScoreRecord,
     Step,
     Target,
+    WeightPrecision,
 )
 from edge_qa.errors import CheckpointError
 from edge_qa.text.tokenizer import TextTokenizer
@@ -48,7 +48,7 @@ class BundleParts:
     defaults: Defaults
     lineage: tuple[Step, ...]
     io: IORecord = CONTRACT
-    precision: Precision = "fp16"
+    precision: WeightPrecision = "fp16"
     target: Target | None = None
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = ()

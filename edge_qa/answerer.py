@@ -16,7 +16,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import BundleError, InputError
 from edge_qa.inference.batching import select_many
-from edge_qa.inference.engine import Engine, Precision
+from edge_qa.inference.engine import ComputePrecision, Engine
 from edge_qa.inference.spans import Logits, Selection, SpanSelector, select_spans
 from edge_qa.text.bm25 import shortlisted
 from edge_qa.text.chunks import PIECE, tokenize
@@ -72,7 +72,7 @@ class QuestionAnswerer:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: ComputePrecision = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         tokenizer: TextTokenizer | None = None,
@@ -82,7 +82,7 @@ class QuestionAnswerer:
         threads: how many cores one inference uses; None for all that this process may use.
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
-        budget: which of the bundle's token-drop configurations answers, unless a call says another.
+        budget: which of the bundle's token budgets answers, unless a call says another.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
         self.manifest: Manifest = bundle.manifest
@@ -104,7 +104,7 @@ class QuestionAnswerer:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: ComputePrecision = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
     ) -> "QuestionAnswerer":
@@ -226,7 +226,7 @@ class QuestionAnswerer:
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
-        budget: which token-drop configuration answers (the one loaded with).
+        budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.

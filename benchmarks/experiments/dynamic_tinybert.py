@@ -9,7 +9,7 @@ batch 1, on drawn weights of BERT-base's and TinyBERT-6L's size (they take the s
     BERT-base FP32 padded to 384 -> true length -> INT8 -> six layers -> tokens dropped
 
 Lengths are the 5th, 15th, .. 95th percentile of SQuAD 1.1 dev windows (mean 177); a step's time is the mean
-of its medians over them. The shares to keep are those that `search-lengths` found for a six-layer model.
+of its medians over them. The shares to keep are those that `search-budgets` found for a six-layer model.
 """
 
 import argparse

@@ -125,9 +125,9 @@ class Artefacts:
         self._quantize(bundle, folder)
 
     def _make_budget(self, folder: Path) -> None:
-        from calibration.token_budgets.search_budgets import search_lengths
+        from calibration.token_budgets.search_budgets import search_budgets
 
-        search_lengths(
+        search_budgets(
             self.path("int8"),
             folder,
             calibration=self.calibration,

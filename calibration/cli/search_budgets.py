@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from calibration.token_budgets.measure import Rule
-from calibration.token_budgets.page import lengths_page
-from calibration.token_budgets.report import LengthSearch, Standing, budget_names, shares_text
+from calibration.token_budgets.page import budgets_page
+from calibration.token_budgets.report import BudgetSearch, Standing, budget_names, shares_text
 from calibration.token_budgets.search_budgets import (
     DEFAULT_GENERATIONS,
     DEFAULT_MINUTES,
@@ -16,7 +15,8 @@ from calibration.token_budgets.search_budgets import (
     DEFAULT_QUESTIONS,
     DEFAULT_SAMPLES,
 )
-from calibration.token_budgets.search_budgets import search_lengths as run_search
+from calibration.token_budgets.search_budgets import search_budgets as run_search
+from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
@@ -33,7 +33,7 @@ _COUNT = click.IntRange(min=1)
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Training questions with contexts: they fit and score the configurations.",
+    help="Training questions with contexts: they fit and score the budgets.",
 )
 @click.option(
     "--evaluation", required=True, type=click.Path(path_type=Path), help="Questions that decide what is stored."
@@ -50,9 +50,7 @@ _COUNT = click.IntRange(min=1)
     "--questions", type=_COUNT, default=DEFAULT_QUESTIONS, show_default=True, help="Questions to search with."
 )
 @click.option("--samples", type=_COUNT, default=DEFAULT_SAMPLES, show_default=True, help="Questions to fit probes on.")
-@click.option(
-    "--population", type=_COUNT, default=DEFAULT_POPULATION, show_default=True, help="Configurations a generation."
-)
+@click.option("--population", type=_COUNT, default=DEFAULT_POPULATION, show_default=True, help="Budgets a generation.")
 @click.option("--generations", type=_COUNT, default=DEFAULT_GENERATIONS, show_default=True, help="At most so many.")
 @click.option(
     "--minutes",
@@ -80,7 +78,7 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the picture.")
 @click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every budget.")
 def search_budgets(
     bundle: Path,
     output: Path,
@@ -92,7 +90,7 @@ def search_budgets(
     population: int,
     generations: int,
     minutes: float,
-    rule: Rule,
+    rule: TokenRule,
     limit: int | None,
     seed: int,
     threads: int | None,
@@ -135,7 +133,7 @@ def search_budgets(
             evaluation_progress=progress_bar("questions"),
         )
     if html is not None:
-        write_file(html, lengths_page(result))
+        write_file(html, budgets_page(result))
     if as_json:
         echo_json(result.as_json())
         return
@@ -172,10 +170,10 @@ def standing_line(standing: Standing, max_drop: float) -> str:
     )
 
 
-def _summary(result: LengthSearch, output: Path) -> Iterator[str]:
+def _summary(result: BudgetSearch, output: Path) -> Iterator[str]:
     full = result.full
     yield (
-        f"{output}: {', '.join(result.budgets)}; {len(result.trials)} configurations searched in "
+        f"{output}: {', '.join(result.budgets)}; {len(result.trials)} budgets searched in "
         f"{result.search_seconds:.0f} s with {result.questions} questions of {result.calibration}"
     )
     yield f"{full.dataset}: {full.scores.questions} questions, end to end; full {full.latency.p50_ms:.2f} ms"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from calibration.shrinking.latency_model import Precision
+from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.report import Shrinking
 from calibration.shrinking.shrink import shrink as run_shrinking
 from calibration.shrinking.shrinker import METHODS, Method
@@ -71,7 +71,7 @@ def shrink(
     max_drop: float | None,
     limit: int | None,
     method: Method,
-    precision: Precision,
+    precision: LatencyPrecision,
     samples: int,
     seed: int,
     force: bool,

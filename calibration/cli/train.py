@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
+from calibration.training.options import COMPUTES, DEVICES, MODES, RANKINGS, RECIPES, TOKEN_RULES, Options
 from calibration.training.train import check_request
 from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TEACHER = "Checkpoint to learn from; distil needs one, the other recipes that learn from one take CHECKPOINT itself."
 _RANKING = "What prune-gain removes: least gain, least Fisher information, or that with shrink's swaps and refit."
-_RULE = "What ranks tokens in lengthdrop; the one that search-lengths will use, whose default is the same."
+_RULE = "What ranks tokens in lengthdrop; the one that search-budgets will use, whose default is the same."
 
 
 def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
@@ -59,7 +59,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
 @_number("--no-answer", "Questions with no answer, to one with (SQuAD 2.0: all).", default=0.0, show_default=True)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
-@click.option("--rule", type=click.Choice(DROP_RULES), default="probe", show_default=True, help=_RULE)
+@click.option("--rule", type=click.Choice(TOKEN_RULES), default="probe", show_default=True, help=_RULE)
 @click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration.data.samples import Inputs, draw_samples
 from calibration.quantization.int8_model import attention_products, by_name, prepare, quantize_model
 from calibration.quantization.product_errors import ProductError, product_errors
-from calibration.quantization.recipes import Recipe
+from calibration.quantization.recipes import QuantizationRecipe
 from converters.ir.storage import write_ir
 from edge_qa._openvino import ov, this_core
 from edge_qa.answerer import QuestionAnswerer
@@ -29,7 +29,7 @@ _PROBES = 8
 class Candidate:
     """A quantized model on disk. first: one of the samples that calibrated it."""
 
-    recipe: Recipe
+    recipe: QuantizationRecipe
     folder: Path
     samples: int
     first: Inputs
@@ -49,7 +49,7 @@ class Workshop:
     held: tuple[int, ...] = ()
     bars: TextIO | None = None
 
-    def make(self, recipe: Recipe) -> Candidate:
+    def make(self, recipe: QuantizationRecipe) -> Candidate:
         """Quantize by a recipe. Raises InputError if no sample can be used."""
         samples = self._samples(recipe)
         model = quantize_model(self._model(), samples, recipe, self.target, names=self._names, bars=self.bars)
@@ -89,7 +89,7 @@ class Workshop:
     def _model(self) -> "ov.Model":
         return this_core().read_model(self.source.model_xml, ov.Tensor(self.source.model_bin))
 
-    def _samples(self, recipe: Recipe) -> list[Inputs]:
+    def _samples(self, recipe: QuantizationRecipe) -> list[Inputs]:
         count, held = self.samples * recipe.sample_factor, frozenset(self.held)
         where = self.data.name
         return draw_samples(self.answerer, self.data.examples, count, seed=self.seed, where=where, skip=held)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calibration.quantization.candidates import Candidate, Workshop, logits
 from calibration.quantization.product_errors import relative_error
-from calibration.quantization.recipes import Recipe, stages
+from calibration.quantization.recipes import QuantizationRecipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
 from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
@@ -118,7 +118,7 @@ class _Search:
         self.workshop, self.gate, self.ranking, self.test = workshop, gate, ranking, test
         self.name, self.limit, self.stage, self.progress = name, limit, stage, progress
         self.trials: list[Trial] = []
-        self.candidates: dict[Recipe, Candidate] = {}
+        self.candidates: dict[QuantizationRecipe, Candidate] = {}
         self.before: Evaluation | None = None
         self.probes = workshop.probes()
         self.wanted = logits(workshop.answerer, self.probes)
@@ -142,7 +142,7 @@ class _Search:
     def attention_products(self) -> Sequence[str]:
         return self.workshop.attention_products()
 
-    def best(self) -> Recipe:
+    def best(self) -> QuantizationRecipe:
         return min(self.trials, key=lambda trial: trial.logit_error).recipe
 
     def worst_products(self) -> Sequence[str]:
@@ -151,7 +151,7 @@ class _Search:
 
     # The two measurements
 
-    def rank(self, recipes: Sequence[Recipe]) -> list[int]:
+    def rank(self, recipes: Sequence[QuantizationRecipe]) -> list[int]:
         """Make candidates and measure them on the ranking questions; return the places of their trials."""
         answerers: dict[int, QuestionAnswerer] = {}
         first = len(self.trials)

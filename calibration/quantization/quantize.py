@@ -15,7 +15,7 @@ from calibration.quantization.candidates import Candidate, Workshop
 from calibration.quantization.gate import Chosen, Gate, ranking_questions, search
 from calibration.quantization.int8_model import NNCF_VERSION, quantize_model
 from calibration.quantization.product_errors import ProductError
-from calibration.quantization.recipes import DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, QuantizationRecipe
 from calibration.quantization.report import GateResult, Quantization, size_of
 from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import carry_budgets
@@ -50,7 +50,7 @@ def quantize(
     target: Target = "any",
     limit: int | None = None,
     seed: int = 0,
-    recipe: Recipe = DEFAULT,
+    recipe: QuantizationRecipe = DEFAULT,
     max_drop: float | None = None,
     metric: Metric = "f1",
     product_errors: bool = False,
@@ -125,7 +125,7 @@ def quantize(
 
 def _by_recipe(
     workshop: Workshop,
-    recipe: Recipe,
+    recipe: QuantizationRecipe,
     test: Dataset | None,
     name: Path,
     limit: int | None,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calibration.data.answered_windows import AnsweredWindow, draw_answered
 from calibration.data.samples import Inputs, draw_samples
-from calibration.shrinking.latency_model import Precision, compiled_run, lower_quartile_ms, measure_costs
+from calibration.shrinking.latency_model import LatencyPrecision, compiled_run, lower_quartile_ms, measure_costs
 from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.report import Shrinking, Timing, Trial, describe_shrinking
 from calibration.shrinking.shrinker import METHODS, Material, Method, Shrunk, shrink_encoder
@@ -52,7 +52,7 @@ def shrink(
     max_drop: float | None = None,
     limit: int | None = None,
     method: Method = "full",
-    precision: Precision = "f32",
+    precision: LatencyPrecision = "f32",
     samples: int = 2000,
     seed: int = 0,
     force: bool = False,
@@ -293,7 +293,7 @@ def _head_numbers(source: Checkpoint, masks: Masks) -> tuple[tuple[tuple[int, ..
     return tuple(removed), known
 
 
-def _time(dense: Encoder, small: Encoder, tokens: int, precision: Precision, predicted: float) -> Timing:
+def _time(dense: Encoder, small: Encoder, tokens: int, precision: LatencyPrecision, predicted: float) -> Timing:
     runs = {"dense": compiled_run(dense, tokens, precision), "shrunk": compiled_run(small, tokens, precision)}
     times = lower_quartile_ms(runs)
     return Timing(tokens, precision, times["dense"], times["shrunk"], predicted)

@@ -1,4 +1,4 @@
-"""The questions of a length search: tokenized once, answered once by the full model, then by every configuration."""
+"""The questions of a budget search: tokenized once, answered once by the full model, then by every budget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

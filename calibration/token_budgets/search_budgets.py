@@ -1,4 +1,4 @@
-"""Bundle -> the same bundle with token-drop budgets, found by a search on this CPU and stored only if they hold."""
+"""Bundle -> the same bundle with token budgets, found by a search on this CPU and stored only if they hold."""
 
 import os
 import time
@@ -11,12 +11,12 @@ import numpy as np
 from calibration.data.samples import draw_samples, held_out
 from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from calibration.token_budgets.evolution import Space, evolve
-from calibration.token_budgets.measure import Rule, Workbench, median_error
+from calibration.token_budgets.measure import Workbench, median_error
 from calibration.token_budgets.probes import fit_probes
 from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import (
+    BudgetSearch,
     Finalist,
-    LengthSearch,
     Standing,
     budget_limits,
     choose_budgets,
@@ -27,10 +27,11 @@ from calibration.token_budgets.state import Record
 from calibration.token_budgets.trials import Trial, front
 from calibration.token_budgets.writing import write_budgets
 from converters.bundle_writer import tool_versions
-from converters.token_budgets.budgets import dropping_model
+from converters.token_budgets.budgets import token_dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import TokenRule
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
@@ -40,7 +41,7 @@ from edge_qa.system.cpu import this_cpu
 DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
 DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
 
-# Percent points of F1 beyond the gate that a configuration may lose while it is searched for: the
+# Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
 _LEEWAY = 1.0
 
@@ -49,14 +50,14 @@ Counter = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Options:
-    """What decides how a search goes, as `search_lengths` takes it."""
+    """What decides how a search goes, as `search_budgets` takes it."""
 
     questions: int
     samples: int
     population: int
     generations: int
     minutes: float
-    rule: Rule
+    rule: TokenRule
     seed: int
     max_drop: float
     threads: int | None
@@ -76,7 +77,7 @@ class _Options:
             raise InputError("; ".join(problems))
 
 
-def search_lengths(
+def search_budgets(
     bundle: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
@@ -88,7 +89,7 @@ def search_lengths(
     population: int = DEFAULT_POPULATION,
     generations: int = DEFAULT_GENERATIONS,
     minutes: float = DEFAULT_MINUTES,
-    rule: Rule = "probe",
+    rule: TokenRule = "probe",
     limit: int | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -98,15 +99,15 @@ def search_lengths(
     probe_progress: Counter = lambda done, total: None,
     search_progress: Callable[[Standing], None] = lambda standing: None,
     evaluation_progress: Counter = lambda done, total: None,
-) -> LengthSearch:
+) -> BudgetSearch:
     """Find how many tokens each layer can let go of, and write the bundle with up to two such budgets.
 
     bundle: FP16 or INT8, made by `edge-qa convert`; budgets that it has are replaced.
     calibration: training data; `samples` of its questions fit the probes, `questions` others, at most a
-    third of the file, score the configurations. Without answers, the full model's own are taken.
-    evaluation: decides which configurations become budgets; limit: with so many of its questions.
+    third of the file, score the budgets. Without answers, the full model's own are taken.
+    evaluation: decides which budgets are stored; limit: with so many of its questions.
     max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
-    population, generations: how many configurations are measured at most, their product.
+    population, generations: how many budgets are measured at most, their product.
     minutes: when this has passed the search ends with what it has.
     rule: how tokens are ranked, see `converters/token_budgets/token_dropping.py`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
@@ -155,7 +156,7 @@ def search_lengths(
     for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
             notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
-    result = LengthSearch(
+    result = BudgetSearch(
         path=output,
         source_name=source.path.name,
         manifest=source.manifest,
@@ -189,8 +190,8 @@ def _space(source: Bundle) -> Space:
     space = Space(tuple(bool(count) for count in heads))
     if heads and not any(space.droppable):
         raise BundleError("no layer has attention heads, and only such can drop tokens", where=source.path)
-    # Fails at once, and not after minutes, where the names that dropping needs are not there.
-    dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
+    # Fails at once, and not after minutes, where the names that token dropping needs are not there.
+    token_dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
     return space
 
 
@@ -238,12 +239,12 @@ def _search(
 def _score(
     bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Counter
 ) -> tuple[Evaluation, list[Finalist]]:
-    """Score and time configurations on the evaluation file, all of them and the full model taking turns."""
+    """Score and time budgets on the evaluation file, all of them and the full model taking turns."""
     answerer = bench.questions.answerer
     pairs = [("full", answerer)]
     for trial in chosen:
-        dropping = bench.with_dropping(trial.shares)
-        pairs.append(("", QuestionAnswerer(dropping, threads=bench.threads, tokenizer=answerer.tokenizer)))
+        bundle = bench.with_budget(trial.shares)
+        pairs.append(("", QuestionAnswerer(bundle, threads=bench.threads, tokenizer=answerer.tokenizer)))
     full, *results = evaluate(pairs, test, limit=limit, progress=progress)
     for _, one in pairs[1:]:
         one.close()

@@ -1,4 +1,4 @@
-"""Write a bundle with the budgets that a length search chose, and check that each computes what was scored."""
+"""Write a bundle with the budgets that a budget search chose, and check that each computes what was scored."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.token_budgets.measure import Workbench
-from calibration.token_budgets.report import Finalist, LengthSearch
+from calibration.token_budgets.report import BudgetSearch, Finalist
 from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import budget_files, budget_record
 from converters.token_budgets.token_dropping import Keep
@@ -18,7 +18,7 @@ from edge_qa.evaluation.dataset import Dataset, Example
 
 
 def write_budgets(
-    bench: Workbench, result: LengthSearch, data: Dataset, example: Example, *, force: bool = False
+    bench: Workbench, result: BudgetSearch, data: Dataset, example: Example, *, force: bool = False
 ) -> Manifest:
     """Write the bundle with its budgets and check that each of them answers."""
     source = bench.bundle
@@ -36,7 +36,7 @@ def write_budgets(
             "calibration_sha256": data.sha256,
         }
         parts = replace(
-            parts_of_successor(source, made_by("search-lengths", options, source.manifest.digest)),
+            parts_of_successor(source, made_by("search-budgets", options, source.manifest.digest)),
             budgets={name: _budget(name, keeps[name], one) for name, one in chosen.items()},
             scores=_scores(source.manifest.scores, result.full.record()),
         )
@@ -62,7 +62,7 @@ def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist
     for name, finalist in chosen.items():
         stored = QuestionAnswerer(written, budget=name, threads=bench.threads, tokenizer=answerer.tokenizer)
         scored = QuestionAnswerer(
-            bench.with_dropping(finalist.trial.shares), threads=bench.threads, tokenizer=answerer.tokenizer
+            bench.with_budget(finalist.trial.shares), threads=bench.threads, tokenizer=answerer.tokenizer
         )
         both = [
             np.concatenate([*start, *end]) for start, end in (one.engine.logits(windows) for one in (stored, scored))

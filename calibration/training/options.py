@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from edge_qa.bundle.manifest import TokenRule
 from edge_qa.errors import InputError
 
-Recipe = Literal[
+RecipeName = Literal[
     "finetune",
     "distil",
     "prune-gain",
@@ -17,11 +18,10 @@ Recipe = Literal[
     "magnitude",
     "lengthdrop",
 ]
-RECIPES: tuple[Recipe, ...] = get_args(Recipe)
+RECIPES: tuple[RecipeName, ...] = get_args(RecipeName)
 Ranking = Literal["gain", "fisher", "full"]
 RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
-DropRule = Literal["attention", "probe"]
-DROP_RULES: tuple[DropRule, ...] = get_args(DropRule)
+TOKEN_RULES: tuple[TokenRule, ...] = get_args(TokenRule)
 Mode = Literal["local", "global", "regularization"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Device = Literal["auto", "cpu", "cuda"]
@@ -33,7 +33,7 @@ COMPUTES: tuple[Compute, ...] = get_args(Compute)
 _TAUGHT = {"distil", "prune-gain", "prune-gates", "block-movement", "sparse-1x4", "lock", "magnitude"}
 
 # Options that only some recipes read.
-_READ_BY: dict[str, tuple[Recipe, ...]] = {
+_READ_BY: dict[str, tuple[RecipeName, ...]] = {
     "ratio": ("prune-gain", "prune-gates", "block-movement", "sparse-1x4", "magnitude"),
     "speedup": ("prune-gain",),
     "ranking": ("prune-gain",),
@@ -65,11 +65,11 @@ class Options:
     refresh: steps between two choices of what is zero.
     no_answer: so many questions with no answer, as a share of the others; of SQuAD 2.0 all of its own.
     shortest: the least share of tokens that a layer keeps (lengthdrop). rule: how tokens are ranked then,
-    as search-lengths will.
+    as search-budgets will.
     mode: of NNCF's pruning (magnitude).
     """
 
-    recipe: Recipe
+    recipe: RecipeName
     epochs: float = 1.0
     steps: int | None = None
     batch_tokens: int | None = None
@@ -93,7 +93,7 @@ class Options:
     refresh: int = 50
     no_answer: float = 0.0
     shortest: float = 0.2
-    rule: DropRule = "probe"
+    rule: TokenRule = "probe"
     mode: Mode = "local"
 
     @property

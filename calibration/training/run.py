@@ -18,7 +18,7 @@ from calibration.training.data import training_windows
 from calibration.training.folder import STATE
 from calibration.training.loop import Lesson, train_model
 from calibration.training.options import Device, Options
-from calibration.training.recipes.recipe import Task
+from calibration.training.recipes.hooks import Task
 from calibration.training.recipes.table import recipe_class
 from calibration.training.result import Training, describe
 from calibration.training.settings import batch_tokens, compute_type, find_device, use_threads

@@ -19,7 +19,6 @@ A Linear called X has the constants X.weight and X.bias, in the type that the En
 (`converters/ir/storage.py` decides); float16 ones are widened to float32 where they are read.
 """
 
-
 import numpy as np
 
 from converters.model.encoder import (

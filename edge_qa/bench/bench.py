@@ -70,7 +70,7 @@ def bench(
     lengths: true tokens of a window; without them and without `data`, those of 32 to 384 that fit.
     questions: how many of each length (20) and of the data set (200), spread over it.
     repeat: how often each one is asked. starts: fresh processes a bundle; 0 for no cold start.
-    budgets: every bundle is timed with each of these token-drop budgets.
+    budgets: every bundle is timed with each of these token budgets.
     Raises InputError for a length that a bundle cannot take or a budget that it lacks, and what loading raises.
     """
     _check(bundles, lengths, budgets, questions=questions, repeat=repeat, starts=starts)

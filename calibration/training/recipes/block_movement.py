@@ -15,7 +15,7 @@ from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.recipe import SCORES, Recipe, Step, Tensor, Weights
+from calibration.training.recipes.hooks import SCORES, RecipeHooks, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from converters.model.encoder import Encoder
 from edge_qa.errors import missing_extra
@@ -55,7 +55,7 @@ def spread(blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
     return rows.repeat_interleave(BLOCK, 1)[:, : shape[1]]
 
 
-class BlockMovement(Recipe):
+class BlockMovementHooks(RecipeHooks):
     """Scores are parameters beside the model's own; `masks` say what of them is in use, 1 or 0."""
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:

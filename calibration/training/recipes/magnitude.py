@@ -13,8 +13,8 @@ import numpy as np
 
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.masked import Masked
-from calibration.training.recipes.recipe import SCORES, Step, Tensor, Weights
+from calibration.training.recipes.hooks import SCORES, Step, Tensor, Weights
+from calibration.training.recipes.masked import MaskedHooks
 from calibration.training.recipes.sparse_blocks import cubic
 from edge_qa._openvino import without_telemetry
 from edge_qa.errors import missing_extra
@@ -57,7 +57,7 @@ class _Matrices(nn.Module):
         return [linear(x.new_zeros(1, linear.weight.shape[1])) for linear in self.linears]
 
 
-class Magnitude(Masked):
+class MagnitudeHooks(MaskedHooks):
     """Masks are NNCF's; once they are chosen they stay."""
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:

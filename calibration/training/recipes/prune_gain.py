@@ -18,7 +18,7 @@ from calibration.shrinking.mask_search import Masks, search_masks
 from calibration.shrinking.shrinker import Material, cut, shrink_encoder
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.recipe import Recipe
+from calibration.training.recipes.hooks import RecipeHooks
 from converters.conversion import convert
 from converters.model.encoder import Encoder
 from edge_qa.answerer import QuestionAnswerer
@@ -36,7 +36,7 @@ def gain(gradients: Gradients) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.asarray(np.abs(gradients.astype(np.float64)).mean(axis=0))
 
 
-class PruneGain(Recipe):
+class PruneGainHooks(RecipeHooks):
     """Prunes once, at the start."""
 
     masks: Masks

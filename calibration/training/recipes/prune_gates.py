@@ -16,7 +16,7 @@ from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import Gates
 from calibration.training.recipes.gates import open_probability, sampled_gate, settled_gate
-from calibration.training.recipes.recipe import Recipe, Step, Tensor
+from calibration.training.recipes.hooks import RecipeHooks, Step, Tensor
 from calibration.training.recipes.sparse_blocks import cubic
 from converters.model.encoder import Encoder, Linear
 from edge_qa.errors import missing_extra
@@ -32,7 +32,7 @@ _RATE = 0.02  # of the gates: Adam moves alpha by so much a step, from open to c
 _STRENGTH = 10.0
 
 
-class PruneGates(Recipe):
+class PruneGatesHooks(RecipeHooks):
     """Gates are parameters beside the model's own: one for each head and each neuron of a layer."""
 
     def __init__(self, task: Any) -> None:

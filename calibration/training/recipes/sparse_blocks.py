@@ -7,7 +7,7 @@ the format of Prune Once for All (Zafrir et al. 2021, arXiv 2111.05754).
 
 from calibration.sparsity.block_pruning import block_mask, blocks_to_prune, whole_blocks
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.masked import Masked
+from calibration.training.recipes.masked import MaskedHooks
 from edge_qa.errors import InputError, missing_extra
 
 try:
@@ -24,7 +24,7 @@ def cubic(final: float, done: float) -> float:
     return final * (1 - (1 - min(1.0, max(0.0, done))) ** 3)
 
 
-class SparseBlocks(Masked):
+class SparseBlocksHooks(MaskedHooks):
     """Masks are chosen anew every `refresh` steps until the schedule ends, and stay from then on."""
 
     def start(self, structure: dict[str, object] | None) -> TorchEncoder:

@@ -74,7 +74,7 @@ class Step:
         return np.random.default_rng((seed, self.number))
 
 
-class Recipe:
+class RecipeHooks:
     """finetune and distil; the others override what differs."""
 
     def __init__(self, task: Task) -> None:

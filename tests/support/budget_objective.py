@@ -1,4 +1,4 @@
-"""A stand-in for measuring: latency and F1 as functions of the shares, so that the best configurations are known."""
+"""A stand-in for measuring: latency and F1 as functions of the shares, so that the best budgets are known."""
 
 from collections.abc import Sequence
 from itertools import product
