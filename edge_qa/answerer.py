@@ -25,7 +25,7 @@ from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
-    from edge_qa.inference.engine import Engine, ComputePrecision
+    from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
 
