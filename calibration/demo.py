@@ -14,6 +14,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 
 Say = Callable[[str], None]
 
@@ -36,7 +37,7 @@ def demo(
     samples: int = 100,
     force: bool = False,
     say: Say = lambda line: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
     bars: TextIO | None = None,
 ) -> Demo:
     """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on `questions`, and ask three of them.
@@ -74,7 +75,7 @@ def demo(
             evaluation=questions,
             samples=samples,
             force=force,
-            evaluation_progress=progress,
+            progress=progress,
             bars=bars,
         )
     with step("ask", "ask"):

@@ -3,7 +3,6 @@
 import gc
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +32,7 @@ from edge_qa.bundle.manifest import Manifest, ModelRecord
 from edge_qa.errors import InputError
 from edge_qa.files import check_destination
 from edge_qa.inference.engine import Engine
-
-Progress = Callable[[str], None]
+from edge_qa.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def convert(
     mask_bias: bool | None = None,
     no_answer_threshold: float | None = None,
     force: bool = False,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Conversion:
     """Convert a checkpoint folder into a bundle with FP16 weights.
 
@@ -73,7 +71,7 @@ def convert(
     masks where its sparse_args.json does not say it (see converters/pruned_checkpoints/mask_scores.py).
     no_answer_threshold: the bundle's default; None always answers.
     force: replace an existing destination, at the very end.
-    progress: called with a word or two at the start of each stage.
+    progress: told the start of each stage.
     Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
     what the checkpoint computes; then nothing is written.
     """

@@ -9,7 +9,7 @@ from calibration.cli.quantize import size_mb
 from calibration.demo import demo as run_demo
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars, terminal
 
 
 @click.command()
@@ -46,7 +46,7 @@ def demo(checkpoint: Path, data: Path, folder: Path, samples: int, force: bool, 
         samples=samples,
         force=force,
         say=lambda line: click.echo(line, err=True),
-        progress=progress_bar("evaluate"),
+        progress=progress_bars(),
         bars=terminal(),
     )
     before, after = result.quantization.before, result.quantization.after

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from calibration.quantization.report import METRIC_NAMES, GateResult, Quantizati
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
 
@@ -102,8 +101,7 @@ def quantize(
         metric=_METRICS[metric or "f1"],
         product_errors=html is not None,
         force=force,
-        progress=_stages(),
-        evaluation_progress=progress_bar("evaluate"),
+        progress=progress_bars(),
         bars=terminal(),
     )
     seconds = time.perf_counter() - begin
@@ -124,12 +122,6 @@ def quantize(
 def size_mb(manifest: Manifest) -> float:
     """The size of a bundle's files in MB (10^6 bytes)."""
     return sum(record.bytes for record in manifest.files.values()) / 1e6
-
-
-def _stages() -> Callable[[str], None]:
-    """A gate takes minutes: whoever watches a terminal sees what it is at."""
-    stream = terminal()
-    return (lambda stage: None) if stream is None else (lambda stage: click.echo(stage, file=stream))
 
 
 def _met(result: Quantization, gate: GateResult) -> str:

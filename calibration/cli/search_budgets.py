@@ -20,7 +20,7 @@ from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 
 _COUNT = click.IntRange(min=1)
@@ -127,10 +127,8 @@ def search_budgets(
             threads=threads,
             state=state,
             force=force,
-            progress=_stages(),
-            probe_progress=progress_bar("probes"),
-            search_progress=_standing(max_drop),
-            evaluation_progress=progress_bar("questions"),
+            progress=progress_bars(),
+            report=_standing(max_drop),
         )
     if html is not None:
         write_file(html, budgets_page(result))
@@ -138,11 +136,6 @@ def search_budgets(
         echo_json(result.as_json())
         return
     click.echo("\n".join(_summary(result, output)))
-
-
-def _stages() -> Callable[[str], None]:
-    stream = terminal()
-    return (lambda stage: None) if stream is None else (lambda stage: click.echo(stage, file=stream))
 
 
 def _standing(max_drop: float) -> Callable[[Standing], None]:

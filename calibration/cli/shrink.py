@@ -14,7 +14,7 @@ from calibration.shrinking.shrink import shrink as run_shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import stage_bars
+from edge_qa.cli.progress import progress_bars
 
 
 @click.command()
@@ -97,7 +97,7 @@ def shrink(
         samples=samples,
         seed=seed,
         force=force,
-        progress=stage_bars(),
+        progress=progress_bars(),
     )
     seconds = time.perf_counter() - begin
     if as_json:

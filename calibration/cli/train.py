@@ -13,7 +13,7 @@ from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import Quiet, stage_bars
+from edge_qa.cli.progress import Quiet, progress_bars
 from edge_qa.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def train(
             state=state,
             resume=resume,
             force=force,
-            progress=stage_bars(),
+            progress=progress_bars(),
             report=_report(),
         )
     if as_json:

@@ -6,7 +6,7 @@ surely too bad; the evaluation file alone decides.
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
 from edge_qa.evaluation.squad_metric import Metric
+from edge_qa.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 
 # A recipe must be faster than a simpler one by this much to be preferred to it: timings are not better than that.
 _CLEARLY_FASTER = 0.97
@@ -60,14 +60,13 @@ def search(
     *,
     name: Path,
     limit: int | None = None,
-    stage: Callable[[str], None] = lambda name: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Chosen:
     """Return the fastest recipe of the first stage that has one within the gate. name: of the bundle to be written.
 
     Raises CalibrationError if none is, with the one that came closest.
     """
-    return _Search(workshop, gate, ranking, test, name, limit, stage, progress).run()
+    return _Search(workshop, gate, ranking, test, name, limit, progress).run()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +111,10 @@ class _Search:
         test: Dataset,
         name: Path,
         limit: int | None,
-        stage: Callable[[str], None],
         progress: Progress,
     ) -> None:
         self.workshop, self.gate, self.ranking, self.test = workshop, gate, ranking, test
-        self.name, self.limit, self.stage, self.progress = name, limit, stage, progress
+        self.name, self.limit, self.progress = name, limit, progress
         self.trials: list[Trial] = []
         self.candidates: dict[QuantizationRecipe, Candidate] = {}
         self.before: Evaluation | None = None
@@ -146,7 +144,7 @@ class _Search:
         return min(self.trials, key=lambda trial: trial.logit_error).recipe
 
     def worst_products(self) -> Sequence[str]:
-        self.stage("rank the matrix products")
+        self.progress("rank the matrix products")
         return [one.product for one in self.workshop.product_errors(self.candidates[self.best()])]
 
     # The two measurements
@@ -156,7 +154,7 @@ class _Search:
         answerers: dict[int, QuestionAnswerer] = {}
         first = len(self.trials)
         for recipe in recipes:
-            self.stage(f"try {recipe.name}")
+            self.progress(f"try {recipe.name}")
             candidate = self.workshop.make(recipe)
             self.candidates[recipe] = candidate
             answerer = self.workshop.open(candidate, self.name)
@@ -191,7 +189,7 @@ class _Search:
         if trial.verdict == "not finite":
             return None
         candidate = self.candidates[trial.recipe]
-        self.stage(f"evaluate {trial.recipe.name}")
+        self.progress(f"evaluate {trial.recipe.name}")
         pairs = [(str(self.name), self.workshop.open(candidate, self.name))]
         if self.before is None:
             pairs.insert(0, (str(self.workshop.source.path), self.workshop.answerer))

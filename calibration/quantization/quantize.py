@@ -3,7 +3,6 @@
 import os
 import platform
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -28,11 +27,11 @@ from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import evaluate, scorable
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
 __all__ = ["DEFAULT_SAMPLES", "Quantization", "quantize", "quantize_model"]
 
-Progress = Callable[[str], None]
 
 # More gain nothing: benchmarks/experiments/calibration_samples.py.
 DEFAULT_SAMPLES = 60
@@ -55,8 +54,7 @@ def quantize(
     metric: Metric = "f1",
     product_errors: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage: None,
-    evaluation_progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
     bars: TextIO | None = None,
 ) -> Quantization:
     """Quantize the weights and activations of a bundle to 8 bits, embeddings included.
@@ -95,12 +93,10 @@ def quantize(
         workshop = Workshop(source, answerer, data, target, samples, seed, Path(folder), held, bars)
         if gate is not None and test is not None:
             ranking = ranking_questions(answerer, data, held)
-            chosen = search(
-                workshop, gate, ranking, test, name=name, limit=limit, stage=progress, progress=evaluation_progress
-            )
+            chosen = search(workshop, gate, ranking, test, name=name, limit=limit, progress=progress)
         else:
             progress("quantize")
-            chosen = _by_recipe(workshop, recipe, test, name, limit, progress, evaluation_progress)
+            chosen = _by_recipe(workshop, recipe, test, name, limit, progress)
         candidate = chosen.candidate
         products: tuple[ProductError, ...] = ()
         if product_errors:
@@ -129,8 +125,7 @@ def _by_recipe(
     test: Dataset | None,
     name: Path,
     limit: int | None,
-    stage: Progress,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Chosen:
     """Make one candidate, without a gate, and score it if there is something to score it on."""
     candidate = workshop.make(recipe)
@@ -138,7 +133,6 @@ def _by_recipe(
     _check_finite(quantized, name, candidate.first)
     if test is None:
         return Chosen(candidate)
-    stage("evaluate")
     pair = [(str(workshop.source.path), workshop.answerer), (str(name), quantized)]
     before, after = evaluate(pair, test, limit=limit, progress=progress)
     return Chosen(candidate, before, after)

@@ -36,6 +36,7 @@ from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
 DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
@@ -44,8 +45,6 @@ DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
 # Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
 _LEEWAY = 1.0
-
-Counter = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,8 @@ def search_budgets(
     threads: int | None = None,
     state: str | os.PathLike[str] | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda stage: None,
-    probe_progress: Counter = lambda done, total: None,
-    search_progress: Callable[[Standing], None] = lambda standing: None,
-    evaluation_progress: Counter = lambda done, total: None,
+    progress: Progress = no_progress,
+    report: Callable[[Standing], None] = lambda standing: None,
 ) -> BudgetSearch:
     """Find how many tokens each layer can let go of, and write the bundle with up to two such budgets.
 
@@ -126,21 +123,18 @@ def search_budgets(
     record.write()  # fails now if it cannot be written
     answerer = QuestionAnswerer(source, threads=threads)
     held = held_out(questions, len(data), seed=seed)
-    progress("answer with the full model")
-    asked = draw_questions(answerer, data, held, seed=seed, progress=evaluation_progress)
+    asked = draw_questions(answerer, data, held, seed=seed, progress=progress)
     probes: Probes = {}
     fitted = 0
     if rule == "probe":
-        progress("fit the probes")
         drawn = draw_samples(answerer, data.examples, samples, seed=seed, where=data.name, skip=frozenset(held))
-        probes, fitted = fit_probes(source, drawn, progress=probe_progress), len(drawn)
+        probes, fitted = fit_probes(source, drawn, progress=progress), len(drawn)
     bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)
     progress("search")
     searching = time.monotonic()
-    trials = _search(space, bench, record, options, search_progress)
+    trials = _search(space, bench, record, options, report)
     found = time.monotonic()
-    progress("evaluate")
-    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, evaluation_progress)
+    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
     budgets = choose_budgets(finalists, max_drop)
     if not budgets:
         raise CalibrationError(
@@ -237,7 +231,7 @@ def _search(
 
 
 def _score(
-    bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Counter
+    bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Progress
 ) -> tuple[Evaluation, list[Finalist]]:
     """Score and time budgets on the evaluation file, all of them and the full model taking turns."""
     answerer = bench.questions.answerer

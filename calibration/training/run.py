@@ -30,6 +30,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, EdgeQAError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
+from edge_qa.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Run:
     device: Device
     test: Dataset | None
     limit: int | None
-    progress: Callable[[str, int, int], None]
+    progress: Progress
     report: Callable[[Report], None]
 
     def train(self, target: Path, *, resume: bool, force: bool) -> Training:
@@ -60,7 +61,7 @@ class Run:
             self.folder,
             no_answer=options.no_answer,
             seed=options.seed,
-            progress=lambda done, total: self.progress("windows", done, total),
+            progress=self.progress,
         )
         tokens = options.batch_tokens or batch_tokens(device)
         compute = compute_type(options.compute, device)
@@ -154,6 +155,6 @@ class Run:
                     test,
                     limit=self.limit,
                     warm_up=False,
-                    progress=lambda done, total: self.progress("evaluate", done, total),
+                    progress=self.progress,
                 )
         return found[0]

@@ -20,12 +20,12 @@ from edge_qa.errors import CheckpointError, InputError, ResourceError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import scorable
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from calibration.training.curve import Report
     from calibration.training.result import Training
 
-Progress = Callable[[str, int, int], None]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def train(
     state: str | os.PathLike[str] | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
     report: "Callable[[Report], None]" = lambda report: None,
 ) -> "Training":
     """Write the checkpoint that a recipe makes of another; the source is left alone.

@@ -1,7 +1,6 @@
 """Existing OpenVINO IR or ONNX -> bundle: read, find the roles, free the axes, survey, verify, write."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from edge_qa.bundle.manifest import Defaults, Manifest, ModelRecord
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.files import check_destination
 from edge_qa.inference.engine import Engine
-
-Progress = Callable[[str], None]
+from edge_qa.progress import Progress, no_progress
 
 # For a model that shows no position table: what BERT and nearly every model after it was trained for.
 _ASSUMED_POSITIONS = 512
@@ -65,7 +63,7 @@ def import_model(
     lower_case: bool = True,
     static: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Import:
     """Make a bundle of a question-answering model in OpenVINO IR (MODEL.xml beside MODEL.bin) or ONNX.
 

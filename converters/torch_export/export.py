@@ -1,7 +1,5 @@
 """A checkpoint of an architecture with no module of its own -> model: trace it, and verify against torch."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by
@@ -14,6 +12,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import ModelRecord
 from edge_qa.errors import BundleError, InferenceError
 from edge_qa.inference.engine import Engine
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.tokenizer import PairTemplate, TextTokenizer
 
 # Tokens of each row. Nothing that is verified has the batch or the length that is traced.
@@ -22,7 +21,7 @@ _ROUNDED = (48, 31, 17)
 _VERIFIED = ((9,), _ROUNDED, (177,), (LONGEST,))
 
 
-def export(source: Checkpoint, *, progress: Callable[[str], None] = lambda stage: None) -> Built:
+def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
     """Trace a checkpoint that transformers can load. `converters.conversion.convert` writes what comes of it.
 
     Raises CheckpointError if transformers cannot load it or if it cannot be traced; the result's `verify`

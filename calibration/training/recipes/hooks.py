@@ -14,6 +14,7 @@ from calibration.training.options import Options
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.model.encoder import Encoder
 from edge_qa.errors import InputError, missing_extra
+from edge_qa.progress import Progress, no_progress
 
 try:
     import torch
@@ -31,7 +32,6 @@ class Task:
     """What a recipe starts from.
 
     source: the checkpoint of `encoder`. data: the file that is learnt from. folder: for files to keep.
-    progress: called with a stage, and how much of it is done.
     """
 
     options: Options
@@ -40,7 +40,7 @@ class Task:
     data: Path
     folder: Path
     device: torch.device
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,9 +70,7 @@ class PruneGainHooks(RecipeHooks):
             answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.name)
             windows = [dense.engine.batch([item.window], pad=False) for item in answered]
             tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))
-        gradients = mask_gradients(
-            task.encoder, answered, progress=lambda done, total: task.progress("importance", done, total)
-        )
+        gradients = mask_gradients(task.encoder, answered, progress=task.progress)
         costs = self._costs(tokens)
         share = 1 / options.speedup if options.speedup is not None else 1 - (options.ratio or 0)
         if costs.dense * share < costs.least:
@@ -108,6 +106,6 @@ class PruneGainHooks(RecipeHooks):
             costs,
             budget,
             self.options.ranking,
-            progress=lambda done, total: self.task.progress("refit", done, total),
+            progress=self.task.progress,
         )
         return shrunk.encoder, shrunk.masks

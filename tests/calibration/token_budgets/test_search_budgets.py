@@ -146,7 +146,7 @@ def test_it_stops_when_the_time_is_up(files, fast, tmp_path, monkeypatch):
     clock = itertools.count(step=7.0)
     monkeypatch.setattr(lengths, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     standings = []
-    result = search(files, tmp_path / "out", minutes=1.0, generations=50, search_progress=standings.append)
+    result = search(files, tmp_path / "out", minutes=1.0, generations=50, report=standings.append)
     assert result.stopped_early
     assert [standing.done for standing in standings] == list(range(1, len(result.trials) + 1))
     assert len(result.trials) <= 5  # 60 s, and the clock is read twice for each

@@ -304,7 +304,7 @@ def test_an_evaluation_is_left_at_once_and_done_anew(folder, tmp_path, which):
     whole = run(folder, "finetune", name="whole", **options)
     asked = []
 
-    def stop(stage: str, done: int, total: int) -> None:
+    def stop(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "evaluate":
             asked.append(done)
             if done == 3 and asked.count(3) == which:
