@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from calibration.quantization.quantize import Quantization, quantize
+from calibration.quantization.options import QuantizationOptions
+from calibration.quantization.quantize import quantize
+from calibration.quantization.report import Quantization
 from converters.conversion import Conversion, convert
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.errors import InputError
@@ -73,7 +75,7 @@ def demo(
             place / "int8",
             calibration=questions,
             evaluation=questions,
-            samples=samples,
+            options=QuantizationOptions(samples=samples),
             force=force,
             progress=progress,
             bars=bars,

@@ -6,6 +6,7 @@ python examples/convert_and_quantize.py CHECKPOINT QUESTIONS FOLDER
 import sys
 from pathlib import Path
 
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 
@@ -13,5 +14,5 @@ checkpoint, questions, folder = sys.argv[1:]
 Path(folder).mkdir(parents=True, exist_ok=True)
 made = convert(checkpoint, Path(folder) / "fp16")
 print(f"{made.path}: logits within {made.verification.difference:.0e} of the reference")
-small = quantize(made.path, Path(folder) / "int8", calibration=questions, samples=24)
+small = quantize(made.path, Path(folder) / "int8", calibration=questions, options=QuantizationOptions(samples=24))
 print(f"{small.path}: {small.manifest.precision}, calibrated on {small.samples} questions")

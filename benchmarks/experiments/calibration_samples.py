@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.timing import describe_machine
 from calibration.data.samples import draw_samples
 from calibration.quantization.int8_model import by_name, nncf
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, QuantizationRecipe
 from calibration.statistics.bootstrap import paired_drop
@@ -74,7 +75,10 @@ def _measure(recipe: QuantizationRecipe | None, count: int, options: argparse.Na
         elif recipe is not None:
             made = Path(folder) / "int8"
             quantized = quantize(
-                path, made, calibration=options.calibration, samples=count, recipe=recipe, target=options.target
+                path,
+                made,
+                calibration=options.calibration,
+                options=QuantizationOptions(samples=count, recipe=recipe, target=options.target),
             )
             path = quantized.path
         (result,) = evaluate([(path.name, QuestionAnswerer.load(path))], data, limit=options.limit, warm_up=False)

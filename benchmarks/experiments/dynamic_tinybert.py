@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.experiments.block_sparse import EXAMPLES, HIDDEN, inputs_of, write_checkpoint
 from benchmarks.timing import describe_machine, median_ms
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.token_budgets.budgets import budget_file, budget_files
@@ -41,7 +42,12 @@ def make_bundles(folder: Path, samples: int) -> None:
             convert(folder / name, folder / f"{name}-fp16")
         if not (folder / f"{name}-int8").exists():
             data = EXAMPLES / "data" / "questions.json"
-            quantize(folder / f"{name}-fp16", folder / f"{name}-int8", calibration=data, samples=samples)
+            quantize(
+                folder / f"{name}-fp16",
+                folder / f"{name}-int8",
+                calibration=data,
+                options=QuantizationOptions(samples=samples),
+            )
 
 
 def dropping(bundle: Bundle, keep: Keep) -> Engine:

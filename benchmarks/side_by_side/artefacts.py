@@ -125,6 +125,7 @@ class Artefacts:
         self._quantize(bundle, folder)
 
     def _make_budget(self, folder: Path) -> None:
+        from calibration.token_budgets.options import BudgetSearchOptions
         from calibration.token_budgets.search_budgets import search_budgets
 
         search_budgets(
@@ -133,8 +134,7 @@ class Artefacts:
             calibration=self.calibration,
             evaluation=self.calibration,
             max_drop=_BUDGET_DROP,
-            minutes=_BUDGET_MINUTES,
-            questions=_BUDGET_QUESTIONS,
+            options=BudgetSearchOptions(minutes=_BUDGET_MINUTES, questions=_BUDGET_QUESTIONS),
             threads=self.threads,
         )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
-from calibration.quantization.quantize import DEFAULT_SAMPLES
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
 from edge_qa.bundle.manifest import Manifest, Target
@@ -45,7 +45,11 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 )
 @click.option("--metric", type=click.Choice(sorted(_METRICS)), help="What --max-drop is about: f1 (default) or em.")
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=DEFAULT_SAMPLES, show_default=True, help="Calibration questions."
+    "--samples",
+    type=click.IntRange(min=1),
+    default=QuantizationOptions.samples,
+    show_default=True,
+    help="Calibration questions.",
 )
 @click.option(
     "--target",
@@ -93,12 +97,9 @@ def quantize(
         output,
         calibration=calibration,
         evaluation=evaluation,
-        samples=samples,
-        target=target,
+        options=QuantizationOptions(samples=samples, target=target, seed=seed),
+        gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
-        seed=seed,
-        max_drop=max_drop,
-        metric=_METRICS[metric or "f1"],
         product_errors=html is not None,
         force=force,
         progress=progress_bars(),

@@ -6,15 +6,9 @@ from pathlib import Path
 
 import click
 
+from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.page import budgets_page
 from calibration.token_budgets.report import BudgetSearch, Standing, budget_names, shares_text
-from calibration.token_budgets.search_budgets import (
-    DEFAULT_GENERATIONS,
-    DEFAULT_MINUTES,
-    DEFAULT_POPULATION,
-    DEFAULT_QUESTIONS,
-    DEFAULT_SAMPLES,
-)
 from calibration.token_budgets.search_budgets import search_budgets as run_search
 from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
@@ -47,16 +41,26 @@ _COUNT = click.IntRange(min=1)
     help="Points of F1 that the budget `fast` may lose on --evaluation; `balanced` may lose a third.",
 )
 @click.option(
-    "--questions", type=_COUNT, default=DEFAULT_QUESTIONS, show_default=True, help="Questions to search with."
+    "--questions",
+    type=_COUNT,
+    default=BudgetSearchOptions.questions,
+    show_default=True,
+    help="Questions to search with.",
 )
-@click.option("--samples", type=_COUNT, default=DEFAULT_SAMPLES, show_default=True, help="Questions to fit probes on.")
-@click.option("--population", type=_COUNT, default=DEFAULT_POPULATION, show_default=True, help="Budgets a generation.")
-@click.option("--generations", type=_COUNT, default=DEFAULT_GENERATIONS, show_default=True, help="At most so many.")
+@click.option(
+    "--samples", type=_COUNT, default=BudgetSearchOptions.samples, show_default=True, help="Questions to fit probes on."
+)
+@click.option(
+    "--population", type=_COUNT, default=BudgetSearchOptions.population, show_default=True, help="Budgets a generation."
+)
+@click.option(
+    "--generations", type=_COUNT, default=BudgetSearchOptions.generations, show_default=True, help="At most so many."
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     callback=finite,
-    default=DEFAULT_MINUTES,
+    default=BudgetSearchOptions.minutes,
     show_default=True,
     help="The search ends after this time with what it has.",
 )
@@ -109,6 +113,15 @@ def search_budgets(
         check_file(html, force=force, sources=read, others=[output, state])
     if state is not None:
         check_file(state, force=True, sources=read, others=[output])
+    options = BudgetSearchOptions(
+        questions=questions,
+        samples=samples,
+        population=population,
+        generations=generations,
+        minutes=minutes,
+        rule=rule,
+        seed=seed,
+    )
     with resumable(None if state is None else f"the same command goes on from {state}"):
         result = run_search(
             bundle,
@@ -116,14 +129,8 @@ def search_budgets(
             calibration=calibration,
             evaluation=evaluation,
             max_drop=max_drop,
-            questions=questions,
-            samples=samples,
-            population=population,
-            generations=generations,
-            minutes=minutes,
-            rule=rule,
+            options=options,
             limit=limit,
-            seed=seed,
             threads=threads,
             state=state,
             force=force,

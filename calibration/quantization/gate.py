@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.quantization.candidates import Candidate, Workshop, logits
+from calibration.quantization.options import AccuracyGate
 from calibration.quantization.product_errors import relative_error
 from calibration.quantization.recipes import QuantizationRecipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
@@ -19,7 +20,6 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
-from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
@@ -28,18 +28,6 @@ log = logging.getLogger(__name__)
 _CLEARLY_FASTER = 0.97
 # Without answers, ranking tells how often an answer changed, most of which costs no score: only wrecks are ruled out.
 _WRECKED = 25.0
-
-
-@dataclass(frozen=True)
-class Gate:
-    """max_drop: percent points that the metric may lose on the evaluation file."""
-
-    max_drop: float
-    metric: Metric = "f1"
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.max_drop) and self.max_drop >= 0):
-            raise InputError(f"got {self.max_drop}", where="max_drop", wanted="percent points, 0 or more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +42,7 @@ class Chosen:
 
 def search(
     workshop: Workshop,
-    gate: Gate,
+    gate: AccuracyGate,
     ranking: "Ranking",
     test: Dataset,
     *,
@@ -106,7 +94,7 @@ class _Search:
     def __init__(
         self,
         workshop: Workshop,
-        gate: Gate,
+        gate: AccuracyGate,
         ranking: Ranking,
         test: Dataset,
         name: Path,

@@ -11,10 +11,10 @@ import numpy as np
 
 from calibration.data.samples import Inputs, held_out
 from calibration.quantization.candidates import Candidate, Workshop
-from calibration.quantization.gate import Chosen, Gate, ranking_questions, search
-from calibration.quantization.int8_model import NNCF_VERSION, quantize_model
+from calibration.quantization.gate import Chosen, ranking_questions, search
+from calibration.quantization.int8_model import NNCF_VERSION
+from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.product_errors import ProductError
-from calibration.quantization.recipes import DEFAULT, QuantizationRecipe
 from calibration.quantization.report import GateResult, Quantization, size_of
 from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import carry_budgets
@@ -25,16 +25,10 @@ from edge_qa.diagnosis.expected_gains import int8_gain, int8_speed
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import evaluate, scorable
-from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_destination
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
-__all__ = ["DEFAULT_SAMPLES", "Quantization", "quantize", "quantize_model"]
-
-
-# More gain nothing: benchmarks/experiments/calibration_samples.py.
-DEFAULT_SAMPLES = 60
 # How many questions of the calibration file rank recipes, of a third of it at most.
 _RANKING = 200
 
@@ -45,13 +39,9 @@ def quantize(
     *,
     calibration: str | os.PathLike[str],
     evaluation: str | os.PathLike[str] | None = None,
-    samples: int = DEFAULT_SAMPLES,
-    target: Target = "any",
+    options: QuantizationOptions = QuantizationOptions(),
+    gate: AccuracyGate | None = None,
     limit: int | None = None,
-    seed: int = 0,
-    recipe: QuantizationRecipe = DEFAULT,
-    max_drop: float | None = None,
-    metric: Metric = "f1",
     product_errors: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
@@ -61,12 +51,9 @@ def quantize(
 
     calibration: questions with contexts, as a SQuAD file, JSON lines or plain text; answers are not needed.
     evaluation: score and time both bundles on this file, the after-scores into the manifest.
-    samples: how many questions calibrate. limit: how many evaluate (all by default).
-    target: the CPUs it will run on; "any" is right everywhere, "vnni" uses the full weight range.
-    recipe: how it is done, where there is no gate.
-    max_drop: the gate: percent points that the metric may lose on the evaluation file. Recipes are then
-    tried until one meets it (calibration/quantization/recipes.py), ranked on a part of the calibration file that
-    calibrates nothing.
+    gate: what the metric may lose on the evaluation file. Recipes are then tried until one meets it
+    (calibration/quantization/recipes.py), ranked on a part of the calibration file that calibrates nothing.
+    limit: how many questions evaluate (all by default).
     product_errors: measure besides what each quantized product does to the logits.
     bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.
     Raises InputError if no question of the calibration file can be used, CalibrationError if no recipe
@@ -75,9 +62,8 @@ def quantize(
     output = Path(os.path.abspath(destination))
     read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
     check_destination(output, force=force, sources=read)
-    if max_drop is not None and evaluation is None:
+    if gate is not None and evaluation is None:
         raise InputError("is judged on an evaluation file, and none is given", where="max_drop", remedy="give one")
-    gate = None if max_drop is None else Gate(max_drop, metric)
     progress("read")
     source = Bundle.load(bundle)
     if source.manifest.precision == "int8":
@@ -87,16 +73,16 @@ def quantize(
     data = read_dataset(calibration)
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     answerer = QuestionAnswerer(source)
-    held = tuple(held_out(_RANKING, len(data), seed=seed)) if gate else ()
+    held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)
     with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-        workshop = Workshop(source, answerer, data, target, samples, seed, Path(folder), held, bars)
+        workshop = Workshop(source, answerer, data, options, Path(folder), held, bars)
         if gate is not None and test is not None:
             ranking = ranking_questions(answerer, data, held)
             chosen = search(workshop, gate, ranking, test, name=name, limit=limit, progress=progress)
         else:
             progress("quantize")
-            chosen = _by_recipe(workshop, recipe, test, name, limit, progress)
+            chosen = _by_recipe(workshop, test, name, limit, progress)
         candidate = chosen.candidate
         products: tuple[ProductError, ...] = ()
         if product_errors:
@@ -111,7 +97,7 @@ def quantize(
             recipe=candidate.recipe,
             gate=chosen.result,
             products=products,
-            note=speed_note(target),
+            note=speed_note(options.target),
             source_bytes=size_of(source.manifest),
             source_name=source.path.name,
         )
@@ -121,14 +107,13 @@ def quantize(
 
 def _by_recipe(
     workshop: Workshop,
-    recipe: QuantizationRecipe,
     test: Dataset | None,
     name: Path,
     limit: int | None,
     progress: Progress,
 ) -> Chosen:
     """Make one candidate, without a gate, and score it if there is something to score it on."""
-    candidate = workshop.make(recipe)
+    candidate = workshop.make(workshop.options.recipe)
     quantized = workshop.open(candidate, name)
     _check_finite(quantized, name, candidate.first)
     if test is None:
@@ -142,21 +127,21 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
     """Write the bundle of a candidate; the result says the rest."""
     source = workshop.source
     with new_bundle(result.path, force=force) as draft:
-        options = {
-            "target": workshop.target,
+        told = {
+            "target": workshop.options.target,
             "samples": str(candidate.samples),
-            "seed": str(workshop.seed),
+            "seed": str(workshop.options.seed),
             "calibration": workshop.data.name,
             "calibration_sha256": workshop.data.sha256,
             **candidate.recipe.as_options(),
             **_gate_options(result.gate),
         }
-        step = made_by("quantize", options, source.manifest.digest, nncf=NNCF_VERSION)
+        step = made_by("quantize", told, source.manifest.digest, nncf=NNCF_VERSION)
         files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
         parts = replace(
             parts_of_successor(source, step),
             precision="int8",
-            target=workshop.target,
+            target=workshop.options.target,
             budgets=budgets,
             scores=() if result.after is None else (result.after.record(),),
         )

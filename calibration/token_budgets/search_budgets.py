@@ -1,9 +1,10 @@
 """Bundle -> the same bundle with token budgets, found by a search on this CPU and stored only if they hold."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from calibration.data.samples import draw_samples, held_out
 from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from calibration.token_budgets.evolution import Space, evolve
 from calibration.token_budgets.measure import Workbench, median_error
+from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.probes import fit_probes
 from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import (
@@ -31,7 +33,6 @@ from converters.token_budgets.budgets import token_dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.bundle.manifest import TokenRule
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
@@ -39,41 +40,9 @@ from edge_qa.files import check_destination
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
-DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
-DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
-
 # Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
 _LEEWAY = 1.0
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What decides how a search goes, as `search_budgets` takes it."""
-
-    questions: int
-    samples: int
-    population: int
-    generations: int
-    minutes: float
-    rule: TokenRule
-    seed: int
-    max_drop: float
-    threads: int | None
-
-    def check(self) -> None:
-        """Raise InputError for values that cannot be used."""
-        problems = [
-            f"{name}: got {getattr(self, name)}, wanted at least 1"
-            for name in ("questions", "samples", "population", "generations")
-            if getattr(self, name) < 1
-        ]
-        if not (self.max_drop >= 0 and np.isfinite(self.max_drop)):
-            problems.append(f"max_drop: got {self.max_drop}, wanted percent points, 0 or more")
-        if not self.minutes > 0:
-            problems.append(f"minutes: got {self.minutes}, wanted more than 0")
-        if problems:
-            raise InputError("; ".join(problems))
 
 
 def search_budgets(
@@ -83,14 +52,8 @@ def search_budgets(
     calibration: str | os.PathLike[str],
     evaluation: str | os.PathLike[str],
     max_drop: float,
-    questions: int = DEFAULT_QUESTIONS,
-    samples: int = DEFAULT_SAMPLES,
-    population: int = DEFAULT_POPULATION,
-    generations: int = DEFAULT_GENERATIONS,
-    minutes: float = DEFAULT_MINUTES,
-    rule: TokenRule = "probe",
+    options: BudgetSearchOptions = BudgetSearchOptions(),
     limit: int | None = None,
-    seed: int = 0,
     threads: int | None = None,
     state: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -100,34 +63,34 @@ def search_budgets(
     """Find how many tokens each layer can let go of, and write the bundle with up to two such budgets.
 
     bundle: FP16 or INT8, made by `edge-qa convert`; budgets that it has are replaced.
-    calibration: training data; `samples` of its questions fit the probes, `questions` others, at most a
-    third of the file, score the budgets. Without answers, the full model's own are taken.
+    calibration: training data, which fits the probes and scores the budgets that are tried. Without answers, the
+    full model's own are taken.
     evaluation: decides which budgets are stored; limit: with so many of its questions.
     max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
-    population, generations: how many budgets are measured at most, their product.
-    minutes: when this has passed the search ends with what it has.
-    rule: how tokens are ranked, see `converters/token_budgets/token_dropping.py`.
+    threads: as for `QuestionAnswerer.load`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
     Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
     """
     begin = time.monotonic()
-    options = _Options(questions, samples, population, generations, minutes, rule, seed, max_drop, threads)
-    options.check()
+    if not (max_drop >= 0 and math.isfinite(max_drop)):
+        raise InputError(f"got {max_drop}", where="max_drop", wanted="percent points, 0 or more")
     output = Path(os.path.abspath(destination))
     check_destination(output, force=force, sources=[bundle, calibration, evaluation])
     progress("read")
     source = Bundle.load(bundle)
     space = _space(source)
     data, test = read_dataset(calibration), scorable(read_dataset(evaluation))
-    record = Record(None if state is None else Path(state), _fingerprint(source, data, options))
+    record = Record(None if state is None else Path(state), _fingerprint(source, data, options, max_drop, threads))
     record.write()  # fails now if it cannot be written
     answerer = QuestionAnswerer(source, threads=threads)
-    held = held_out(questions, len(data), seed=seed)
-    asked = draw_questions(answerer, data, held, seed=seed, progress=progress)
+    held = held_out(options.questions, len(data), seed=options.seed)
+    asked = draw_questions(answerer, data, held, seed=options.seed, progress=progress)
     probes: Probes = {}
     fitted = 0
-    if rule == "probe":
-        drawn = draw_samples(answerer, data.examples, samples, seed=seed, where=data.name, skip=frozenset(held))
+    if options.rule == "probe":
+        drawn = draw_samples(
+            answerer, data.examples, options.samples, seed=options.seed, where=data.name, skip=frozenset(held)
+        )
         probes, fitted = fit_probes(source, drawn, progress=progress), len(drawn)
     bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)
     progress("search")
@@ -154,9 +117,9 @@ def search_budgets(
         path=output,
         source_name=source.path.name,
         manifest=source.manifest,
-        rule=rule,
+        rule=options.rule,
         step=STEP,
-        seed=seed,
+        seed=options.seed,
         samples=fitted,
         questions=len(asked),
         labelled=asked.labelled,
@@ -170,7 +133,7 @@ def search_budgets(
         budgets=budgets,
         search_seconds=found - searching,
         seconds=0.0,
-        stopped_early=found - searching >= 60 * minutes,
+        stopped_early=found - searching >= 60 * options.minutes,
         notes=tuple(notes),
     )
     progress("write")
@@ -189,7 +152,9 @@ def _space(source: Bundle) -> Space:
     return space
 
 
-def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, str]:
+def _fingerprint(
+    source: Bundle, data: Dataset, options: BudgetSearchOptions, max_drop: float, threads: int | None
+) -> dict[str, str]:
     """What the measurements hang on. How long to search does not: a search may be made longer."""
     cpu = this_cpu()
     return {
@@ -201,14 +166,14 @@ def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, 
         "rule": options.rule,
         "step": str(STEP),
         "seed": str(options.seed),
-        "max_drop": f"{options.max_drop:g}",
-        "cpu": f"{cpu.name}, {cpu.instruction_set}, {options.threads or cpu.threads} threads",
+        "max_drop": f"{max_drop:g}",
+        "cpu": f"{cpu.name}, {cpu.instruction_set}, {threads or cpu.threads} threads",
         "openvino": tool_versions()["openvino"],
     }
 
 
 def _search(
-    space: Space, bench: Workbench, record: Record, options: _Options, tell: Callable[[Standing], None]
+    space: Space, bench: Workbench, record: Record, options: BudgetSearchOptions, tell: Callable[[Standing], None]
 ) -> list[Trial]:
     begin, total = time.monotonic(), options.population * options.generations
     known = len(record.trials)

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -13,7 +13,8 @@ import pytest
 from calibration.cli.search_budgets import standing_line
 from calibration.statistics.bootstrap import Drop
 from calibration.token_budgets import measure as measure_module
-from calibration.token_budgets import search_budgets as lengths
+from calibration.token_budgets import search_budgets as search_module
+from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.page import budgets_page
 from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import Finalist, Standing, choose_budgets, pick_finalists
@@ -36,7 +37,7 @@ SMALL = {"questions": 12, "samples": 10, "population": 3, "generations": 2}
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A tiny bundle of 2 layers, and questions whose answers are its own: it scores 100."""
-    folder = tmp_path_factory.mktemp("lengths")
+    folder = tmp_path_factory.mktemp("budgets")
     bundle = tiny_bundle(folder)
     answer = answers_of(bundle)
     return SimpleNamespace(
@@ -52,14 +53,14 @@ def fast(monkeypatch):
     """Dropping takes 0.9 of the time, then 0.89 and so on in the search, and 0.7, 0.71 ... at the end."""
     searched, scored = (0.9 - 0.01 * n for n in itertools.count()), (0.7 + 0.01 * n for n in itertools.count())
     monkeypatch.setattr(measure_module, "relative_latency", lambda full, other, inputs: next(searched))
-    monkeypatch.setattr(lengths, "relative_median", lambda full, other: (next(scored), 0.0))
+    monkeypatch.setattr(search_module, "relative_median", lambda full, other: (next(scored), 0.0))
 
 
 def search(files, destination, **options):
-    options = {"max_drop": 90.0, **SMALL, **options}
-    return search_budgets(
-        files.bundle, destination, calibration=files.calibration, evaluation=files.evaluation, **options
-    )
+    names = {field.name for field in fields(BudgetSearchOptions)}
+    chosen = BudgetSearchOptions(**SMALL | {name: options.pop(name) for name in names & options.keys()})
+    given = {"max_drop": 90.0, "calibration": files.calibration, "evaluation": files.evaluation, **options}
+    return search_budgets(files.bundle, destination, options=chosen, **given)
 
 
 @pytest.mark.parametrize("rule", ["probe", "attention"])
@@ -106,8 +107,7 @@ def test_budgets_are_replaced_by_a_new_search(files, fast, tmp_path):
         calibration=files.calibration,
         evaluation=files.evaluation,
         max_drop=90,
-        seed=1,
-        **SMALL,
+        options=BudgetSearchOptions(**SMALL, seed=1),
     )
     written = Bundle.load(tmp_path / "second").manifest
     assert set(written.budgets) == set(again.budgets)
@@ -137,14 +137,14 @@ def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, m
 
 
 def test_a_state_that_cannot_be_written_is_refused_before_anything_is_asked(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(lengths, "QuestionAnswerer", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(search_module, "QuestionAnswerer", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(ResourceError, match="cannot be written"):
         search(files, tmp_path / "out", state=tmp_path / "no-folder" / "state.json")
 
 
 def test_it_stops_when_the_time_is_up(files, fast, tmp_path, monkeypatch):
     clock = itertools.count(step=7.0)
-    monkeypatch.setattr(lengths, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     standings = []
     result = search(files, tmp_path / "out", minutes=1.0, generations=50, report=standings.append)
     assert result.stopped_early
@@ -316,7 +316,7 @@ def test_the_command_writes_a_bundle_and_one_offline_page(files, fast, tmp_path,
 
 
 def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command, monkeypatch):
-    monkeypatch.setattr(lengths, "score_drop", lambda *arguments: Drop(0.5, -1.0, 2.0, 20))
+    monkeypatch.setattr(search_module, "score_drop", lambda *arguments: Drop(0.5, -1.0, 2.0, 20))
     page = tmp_path / "page.html"
     again = ("--evaluation", files.calibration, "--max-drop", 2)  # the last one counts
     shown = command(*arguments(files, tmp_path / "out", *again, "--html", page)).out
@@ -330,7 +330,7 @@ def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command,
 
 
 def test_a_gate_that_is_not_met_is_a_verdict(files, fast, tmp_path, command, monkeypatch):
-    monkeypatch.setattr(lengths, "relative_median", lambda full, other: (1.5, 0.0))
+    monkeypatch.setattr(search_module, "relative_median", lambda full, other: (1.5, 0.0))
     result = command(*arguments(files, tmp_path / "out", "--max-drop", 0, "--html", tmp_path / "page.html"))
     assert result.code == 1
     assert re.search(

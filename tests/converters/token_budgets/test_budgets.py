@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.ir.bundle_encoder import read_back
@@ -94,7 +95,7 @@ def test_converted_bundles_have_no_budgets(checkpoint, tmp_path):
 
 def test_quantizing_keeps_the_budgets(fp16_bundle, questions, tmp_path):
     source = bundle_with_budgets(fp16_bundle, tmp_path / "fp16", keeps())
-    quantize(source, tmp_path / "int8", calibration=questions, samples=4)
+    quantize(source, tmp_path / "int8", calibration=questions, options=QuantizationOptions(samples=4))
     made = Bundle.load(tmp_path / "int8")
     assert made.manifest.precision == "int8"
     for name, budget in made.manifest.budgets.items():
