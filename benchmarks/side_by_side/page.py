@@ -143,8 +143,8 @@ def _how(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         f"Sittings, each with new processes: {settings['sittings']}; turns of {settings['turn']} questions, the order "
         f"rotating; fresh processes of each: {settings['starts']}; "
         f"{settings['bulk']} questions in bulk; {settings['capped']} questions for each instruction set.",
-        f"INT8 was calibrated on {calibration['name']}: Edge QA on {QuantizationOptions.samples} questions, the others on up to "
-        f"{min(RIVAL_SAMPLES, calibration['questions'])}, as each does by default"
+        f"INT8 was calibrated on {calibration['name']}: Edge QA on {QuantizationOptions.samples} questions, "
+        f"the others on up to {min(RIVAL_SAMPLES, calibration['questions'])}, as each does by default"
         f"{f'; given, and not calibrated here: {given}' if given else ''}.",
         *(f"{row.label}: {row.detail}." for row in rows if row.detail),
         f"System {results['machine']['system']}.",

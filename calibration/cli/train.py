@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calibration.training.options import COMPUTES, DEVICES, MODES, RANKINGS, RECIPES, TOKEN_RULES, Options
+from calibration.training.options import (
+    COMPUTES,
+    DEVICES,
+    MODES,
+    RANKINGS,
+    RECIPES,
+    TOKEN_RULES,
+    TrainingRecipe,
+    make_recipe,
+)
 from calibration.training.train import check_request
 from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json
@@ -32,7 +41,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, type=click.Choice(RECIPES), help="What to do.")
+@click.option("--recipe", required=True, type=click.Choice(list(RECIPES)), help="What to do.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
 @click.option("--teacher", type=click.Path(path_type=Path), help=_TEACHER)
 @click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
@@ -106,10 +115,10 @@ def train(
     click.echo("\n".join(_summary(result, output)))
 
 
-def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> Options:
+def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> TrainingRecipe:
     """The options, checked. Raises click's UsageError: what does not fit together is wrong usage."""
-    chosen = Options(**given)
     try:
+        chosen = make_recipe(given.pop("recipe"), given)
         check_request(chosen, teacher, evaluation, limit)
     except InputError as error:
         raise click.UsageError(str(error).replace("_", "-")) from None

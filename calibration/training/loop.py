@@ -10,7 +10,7 @@ from typing import Any
 from calibration.torch_model.model import TorchEncoder
 from calibration.training.batches import Batch, Batches
 from calibration.training.curve import Meter, Point, Report
-from calibration.training.options import Options
+from calibration.training.options import TrainingRecipe
 from calibration.training.recipes.hooks import SCORES, Forward, RecipeHooks, Step
 from calibration.training.settings import release_memory
 from calibration.training.state import State, load_state, save_state
@@ -38,9 +38,9 @@ class Lesson:
     the same run from others. score: encoder -> exact match, where there is one, and F1; None to measure nothing.
     """
 
-    recipe: RecipeHooks
+    recipe: RecipeHooks[Any]
     batches: Batches
-    options: Options
+    options: TrainingRecipe
     total: int
     device: torch.device
     compute: torch.dtype

@@ -17,7 +17,7 @@ from calibration.training.curve import Report
 from calibration.training.data import training_windows
 from calibration.training.folder import STATE
 from calibration.training.loop import Lesson, train_model
-from calibration.training.options import Device, Options
+from calibration.training.options import Device, TrainingRecipe
 from calibration.training.recipes.hooks import Task
 from calibration.training.recipes.table import recipe_class
 from calibration.training.result import Training, describe
@@ -42,7 +42,7 @@ class Run:
     teacher: tuple[Checkpoint, Encoder] | None
     data: Path
     folder: Path
-    options: Options
+    options: TrainingRecipe
     device: Device
     test: Dataset | None
     limit: int | None
@@ -67,7 +67,7 @@ class Run:
         compute = compute_type(options.compute, device)
         batches = Batches(windows, tokens, options.seed, device)
         total = options.steps or batches.steps(options.epochs)
-        recipe = recipe_class(options.recipe)(
+        recipe = recipe_class(options.name)(
             Task(options, self.source, self.encoder, self.data, self.folder, device, self.progress)
         )
         teacher = file = None
@@ -120,7 +120,7 @@ class Run:
             scores = found[-1] if found else self._evaluate(encoder)
         result = Training(
             target,
-            options.recipe,
+            options.name,
             total,
             len(windows),
             device.type,

@@ -15,7 +15,8 @@ import numpy as np
 from calibration.data.samples import draw_samples
 from calibration.token_budgets.probes import fit_probes
 from calibration.training.losses import distillation_loss
-from calibration.training.recipes.hooks import RecipeHooks, Step, Tensor
+from calibration.training.options import LengthDrop
+from calibration.training.recipes.hooks import RecipeHooks, Step, Task, Tensor
 from converters.checkpoint_writer import write_checkpoint
 from converters.conversion import convert
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
@@ -34,10 +35,10 @@ _FITS = 4  # of the probes, over the run
 _SAMPLES = 200
 
 
-class LengthDropHooks(RecipeHooks):
+class LengthDropHooks(RecipeHooks[LengthDrop]):
     """Trains one model for all budgets."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Task[LengthDrop]) -> None:
         super().__init__(task)
         self.probes: Probes = {}
 

@@ -18,6 +18,7 @@ from calibration.shrinking.mask_search import Masks, search_masks
 from calibration.shrinking.shrinker import Material, cut, shrink_encoder
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
 from calibration.torch_model.model import TorchEncoder
+from calibration.training.options import PruneGain
 from calibration.training.recipes.hooks import RecipeHooks
 from converters.conversion import convert
 from converters.model.encoder import Encoder
@@ -36,7 +37,7 @@ def gain(gradients: Gradients) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.asarray(np.abs(gradients.astype(np.float64)).mean(axis=0))
 
 
-class PruneGainHooks(RecipeHooks):
+class PruneGainHooks(RecipeHooks[PruneGain]):
     """Prunes once, at the start."""
 
     masks: Masks

@@ -1,6 +1,7 @@
 """Name -> recipe, imported when it is asked for."""
 
 from importlib import import_module
+from typing import Any
 
 from calibration.training.options import RecipeName
 from calibration.training.recipes.hooks import RecipeHooks
@@ -18,8 +19,8 @@ _PLACES: dict[RecipeName, tuple[str, str]] = {
 }
 
 
-def recipe_class(name: RecipeName) -> type[RecipeHooks]:
+def recipe_class(name: RecipeName) -> type[RecipeHooks[Any]]:
     """Return the class of a recipe."""
     module, attribute = _PLACES[name]
-    found: type[RecipeHooks] = getattr(import_module(f"calibration.training.recipes.{module}"), attribute)
+    found: type[RecipeHooks[Any]] = getattr(import_module(f"calibration.training.recipes.{module}"), attribute)
     return found
