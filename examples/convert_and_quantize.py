@@ -6,9 +6,8 @@ python examples/convert_and_quantize.py CHECKPOINT QUESTIONS FOLDER
 import sys
 from pathlib import Path
 
-from calibration.quantization.options import QuantizationOptions
-from calibration.quantization.quantize import quantize
-from converters.conversion import convert
+from calibration import QuantizationOptions, quantize
+from converters import convert
 
 checkpoint, questions, folder = sys.argv[1:]
 Path(folder).mkdir(parents=True, exist_ok=True)
