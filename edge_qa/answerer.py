@@ -5,23 +5,29 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import BundleError, InputError
-from edge_qa.inference.batching import select_many
-from edge_qa.inference.engine import Engine, Precision
-from edge_qa.inference.spans import Logits, Selection, SpanSelector, select_spans
+from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.spans import Selection
+from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.text.bm25 import shortlisted
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
+
+if TYPE_CHECKING:
+    from edge_qa.inference.engine import Engine, Precision
+
+Item = TypeVar("Item")
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
@@ -42,13 +48,6 @@ class Answer:
     start: int
     end: int
     partial: bool = field(default=False, repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """One question ready for the model."""
-
-    windows: list[Window]
 
 
 _answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
@@ -72,7 +71,7 @@ class QuestionAnswerer:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: "Precision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         tokenizer: TextTokenizer | None = None,
@@ -85,6 +84,9 @@ class QuestionAnswerer:
         budget: which of the bundle's token-drop configurations answers, unless a call says another.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
+        # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
+        from edge_qa.inference.engine import Engine
+
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
@@ -104,7 +106,7 @@ class QuestionAnswerer:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: "Precision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
     ) -> "QuestionAnswerer":
@@ -113,8 +115,8 @@ class QuestionAnswerer:
         With `cache` the model's own files are read only if the folder does not hold it compiled.
         Raises InputError if the bundle has no such budget.
         """
-        bundle = Bundle.load(path, model_later=cache is not None)
-        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+        bundle, tokenizer = read_while_importing(path, model_later=cache is not None)
+        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
 
     def __enter__(self) -> "QuestionAnswerer":
         return self
@@ -134,9 +136,9 @@ class QuestionAnswerer:
 
     def warm_up(self, *, budget: str | None = None) -> None:
         """Run every input length once; the first question is then as fast as the rest."""
-        self.engine_of(budget).warm_up(self.max_seq_len)
+        self._engine_of(budget).warm_up(self.max_seq_len)
 
-    def engine_of(self, budget: str | None) -> Engine:
+    def _engine_of(self, budget: str | None) -> "Engine":
         """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
 
         Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
@@ -239,27 +241,34 @@ class QuestionAnswerer:
         def is_late(share: float = 1.0) -> bool:
             return timeout is not None and time.monotonic() - begin >= share * timeout
 
-        windows = self.windows(question, context)
-        chosen, most, partial = None, max_windows, False
-        if shortlist is not None:
-            count = shortlist if max_windows is None else min(shortlist, max_windows)
-            chosen = shortlisted(
-                windows, self.windows(question, context), count, is_late=lambda: is_late(_RANKING_SHARE)
-            )
-            windows, most = chosen.windows, None
-            partial = not chosen.complete or (count < shortlist and count < chosen.ranked)
-        selector = SpanSelector(top_k or 1, self._max_answer_len(max_answer_len))
-        engine = self.engine_of(budget)
-        for read, window in enumerate(windows, 1):
-            start, end = engine.logits([window])
-            selector.add(window, start[0], end[0])
-            if read == most or is_late():
-                # Of a shortlist the next one may be far away in the text.
-                left = next(windows, None) is not None if chosen is None else read < chosen.count
-                partial = partial or left
-                break
+        partial_reading = False
+
+        def windows(pair: tuple[str, str]) -> Iterator[Window]:
+            nonlocal partial_reading
+            found, most, chosen = self.windows(*pair), max_windows, None
+            if shortlist is not None:
+                count = shortlist if max_windows is None else min(shortlist, max_windows)
+                chosen = shortlisted(found, self.windows(*pair), count, is_late=lambda: is_late(_RANKING_SHARE))
+                found, most = chosen.windows, None
+                partial_reading = not chosen.complete or (count < shortlist and count < chosen.ranked)
+            for read, window in enumerate(found, 1):
+                yield window
+                if read == most or is_late():
+                    # Of a shortlist the next one may be far away in the text.
+                    left = next(found, None) is not None if chosen is None else read < chosen.count
+                    partial_reading = partial_reading or left
+                    return
+
+        (outcome,) = self.outcomes(
+            [(question, context)],
+            windows,
+            top_k=top_k or 1,
+            max_answer_len=max_answer_len,
+            budget=budget,
+            batch_size=1,
+        )
         answers = self.answers(
-            selector.result(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial
+            outcome.spans(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial_reading
         )
         return answers[0] if top_k is None else answers
 
@@ -299,13 +308,44 @@ class QuestionAnswerer:
         *,
         prompt: bool,
     ) -> Iterator[Answer]:
-        longest = self._max_answer_len(max_answer_len)
-        for outcome in select_many(self, pairs, max_answer_len=longest, budget=budget, prompt=prompt):
-            if outcome.selection is None:
-                raise outcome.error or AssertionError
-            yield self.answers(outcome.selection, outcome.context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
+        outcomes = self.outcomes(
+            pairs, lambda pair: self.windows(*pair), max_answer_len=max_answer_len, budget=budget, prompt=prompt
+        )
+        for outcome in outcomes:
+            _, context = outcome.item
+            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
 
-    # The three steps of an answer, apart, so that they can be measured and recombined.
+    # The steps of an answer, apart, so that they can be measured and recombined.
+
+    def outcomes(
+        self,
+        items: Iterable[Item],
+        windows: Callable[[Item], Iterator[Window]],
+        *,
+        top_k: int | None = 1,
+        max_answer_len: int | None = None,
+        budget: str | None = None,
+        batch_size: int = BATCH,
+        prompt: bool = True,
+        stopwatch: Stopwatch | None = None,
+    ) -> Iterator[Outcome[Item]]:
+        """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
+
+        windows: cuts an item, with this answerer's `windows` as a rule.
+        top_k: how many spans are kept; None for all that are not negligible.
+        stopwatch: is told where the time goes.
+        """
+        longest = self._max_answer_len(max_answer_len)
+        engine = self._engine_of(budget)
+        return select_many(
+            engine if stopwatch is None else stopwatch.engine(engine),
+            items,
+            windows if stopwatch is None else stopwatch.windows(windows),
+            max_answer_len=longest,
+            top_k=top_k,
+            batch_size=batch_size,
+            prompt=prompt,
+        )
 
     def windows(
         self,
@@ -354,23 +394,6 @@ class QuestionAnswerer:
     def forget_contexts(self) -> None:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""
         self._short_context.cache_clear()
-
-    def prepare(self, question: str, context: str) -> Prepared:
-        """Tokenize and cut into windows, all at once."""
-        return Prepared(list(self.windows(question, context)))
-
-    def select(
-        self,
-        prepared: Prepared,
-        start: list[Logits],
-        end: list[Logits],
-        *,
-        top_k: int | None,
-        max_answer_len: int | None = None,
-    ) -> Selection:
-        """Choose the spans; `top_k` None for all that are not negligible."""
-        longest = self._max_answer_len(max_answer_len)
-        return select_spans(start, end, prepared.windows, top_k=top_k, max_answer_len=longest)
 
     def answers(
         self,
