@@ -1,4 +1,4 @@
-"""Write a folder whole or not at all."""
+"""Write a folder whole or not at all, and tell a file from what Git LFS leaves in its place."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edge_qa.errors import InputError, ResourceError
+from edge_qa.errors import EdgeQAError, InputError, ResourceError
 
 # What the folders that this program writes hold: a bundle or a checkpoint. `force` replaces no others.
 _OWN_FILES = re.compile(
@@ -21,6 +21,19 @@ _CANNOT_WRITE = {
     *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP),  # /proc and its like
 }
 _MARKS = {"bundle.json", "config.json"}
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def refuse_pointer(source: Path | bytes, error: type[EdgeQAError], where: str | os.PathLike[str]) -> None:
+    """Raise `error` if a file is a pointer of Git LFS, a few lines of text in place of the file itself.
+
+    source: the file's first bytes, or its path. Raises OSError if it cannot be read.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            source = file.read(len(_LFS_POINTER))
+    if source.startswith(_LFS_POINTER):
+        raise error("a pointer of Git LFS, not the file itself", where=where, remedy="run git lfs pull where it lies")
 
 
 def check_destination(

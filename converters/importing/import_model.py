@@ -23,7 +23,7 @@ from converters.verification.verify import TOLERANCE
 from edge_qa.bundle.bundle import Bundle, new_bundle
 from edge_qa.bundle.manifest import CARD, TOKENIZER, Defaults, Manifest, ModelRecord, Step
 from edge_qa.errors import CheckpointError, InputError
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, refuse_pointer
 from edge_qa.inference.engine import Engine
 from edge_qa.text.tokenizer import TextTokenizer
 
@@ -127,7 +127,10 @@ def _read_tokenizer(
     assert tokenizer is not None
     path = Path(tokenizer)
     try:
+        refuse_pointer(path, CheckpointError, path)
         read = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(
             f"cannot be read as a tokenizer.json ({one_line(error)})",

@@ -23,7 +23,7 @@ from edge_qa.bundle.manifest import (
     read_manifest,
 )
 from edge_qa.errors import BundleError
-from edge_qa.files import new_folder
+from edge_qa.files import new_folder, refuse_pointer
 
 _RESTORE = "restore the bundle or make it again"
 # No manifest comes near this; a larger file is not one, and is not read into memory.
@@ -92,6 +92,7 @@ def load_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > _LARGEST_MANIFEST:
             raise BundleError(f"{path.stat().st_size} bytes is no manifest", where=path, remedy=_RESTORE)
         content = path.read_bytes()
+        refuse_pointer(content, BundleError, path)
     except OSError as error:
         raise BundleError(f"cannot be read ({error.strerror})", where=path, remedy="check its permissions") from None
     return read_manifest(content, str(path))
@@ -131,11 +132,13 @@ def _record(path: Path) -> FileRecord:
 
 def _read_checked(path: Path, record: FileRecord) -> NDArray[np.uint8]:
     try:
-        if path.is_symlink() or not path.is_file():
+        # Links are followed, as those of a cache of downloads: the hash guards the bytes, wherever they lie.
+        if not path.is_file():
             raise BundleError("missing or not a plain file", where=path, remedy=_RESTORE)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != record.bytes:
+                refuse_pointer(path, BundleError, path)
                 raise BundleError(f"{size} bytes, the manifest says {record.bytes}", where=path, remedy=_RESTORE)
             content = np.empty(size, np.uint8)
             read = file.readinto(content.data)

@@ -11,6 +11,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
+from edge_qa.files import refuse_pointer
 
 
 @click.command()
@@ -86,6 +87,7 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
+    refuse_pointer(content, InputError, name)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

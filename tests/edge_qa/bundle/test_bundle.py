@@ -135,11 +135,32 @@ def test_a_name_outside_the_folder_is_refused(copy, name):
         Bundle.load(copy)
 
 
-def test_a_link_out_of_the_folder_is_refused(copy, tmp_path):
-    outside = tmp_path / "outside"
-    shutil.move(copy / "model.bin", outside)
-    (copy / "model.bin").symlink_to(outside)
-    with pytest.raises(BundleError, match="not a plain file"):
+def test_files_that_are_links_are_followed(copy, tmp_path):
+    # As in a cache of downloads; the hash guards the bytes.
+    wanted = Bundle.load(copy)
+    outside = tmp_path / "blobs"
+    outside.mkdir()
+    for file in list(copy.iterdir()):
+        shutil.move(file, outside / f"{file.name}-blob")
+        file.symlink_to(outside / f"{file.name}-blob")
+    assert Bundle.load(copy).manifest == wanted.manifest
+    (outside / "model.bin-blob").write_bytes(bytes(wanted.manifest.files["model.bin"].bytes))
+    with pytest.raises(BundleError, match="its bytes are not those that were written"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "/dev/null"])
+def test_a_link_to_no_file_is_refused(copy, target):
+    (copy / "model.bin").unlink()
+    (copy / "model.bin").symlink_to(target)
+    with pytest.raises(BundleError, match="missing or not a plain file"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.xml", "model.bin", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named(copy, name):
+    (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    with pytest.raises(BundleError, match=f"{name}: a pointer of Git LFS, not the file itself; run git lfs pull"):
         Bundle.load(copy)
 
 
