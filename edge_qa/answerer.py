@@ -3,10 +3,9 @@
 import math
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +16,9 @@ from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import BundleError, InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
-from edge_qa.text.bm25 import shortlisted
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
@@ -31,8 +30,6 @@ Item = TypeVar("Item")
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
-# Of a timeout: what is ranked is read a second time, up to the last window that is run.
-_RANKING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,20 @@ class Answer:
 
     score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
     partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
+    question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
     """
 
     text: str
     score: float
     start: int
     end: int
-    partial: bool = field(default=False, repr=False)
+    partial: bool = False
+    question_truncated: bool = False
+
+    def __repr__(self) -> str:
+        parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
+        parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
+        return f"Answer({', '.join(parts)})"
 
 
 _answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
@@ -188,7 +192,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Answer: ...
 
     @overload
@@ -203,7 +209,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]: ...
 
     def answer(
@@ -217,7 +225,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -228,47 +238,34 @@ class QuestionAnswerer:
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
+        max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
+        answer then says `question_truncated`.
+        progress: called after each window with the characters read and those of the whole context.
         budget: which token-drop configuration answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
-        for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):
-            if value is not None and value < 1:
-                raise InputError(f"got {value}", where=name, wanted="at least 1")
-        begin = time.monotonic()
-
-        def is_late(share: float = 1.0) -> bool:
-            return timeout is not None and time.monotonic() - begin >= share * timeout
-
-        partial_reading = False
-
-        def windows(pair: tuple[str, str]) -> Iterator[Window]:
-            nonlocal partial_reading
-            found, most, chosen = self.windows(*pair), max_windows, None
-            if shortlist is not None:
-                count = shortlist if max_windows is None else min(shortlist, max_windows)
-                chosen = shortlisted(found, self.windows(*pair), count, is_late=lambda: is_late(_RANKING_SHARE))
-                found, most = chosen.windows, None
-                partial_reading = not chosen.complete or (count < shortlist and count < chosen.ranked)
-            for read, window in enumerate(found, 1):
-                yield window
-                if read == most or is_late():
-                    # Of a shortlist the next one may be far away in the text.
-                    left = next(found, None) is not None if chosen is None else read < chosen.count
-                    partial_reading = partial_reading or left
-                    return
-
+        if top_k is not None and top_k < 1:
+            raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
+        limits = Limits(shortlist, max_windows, timeout)
+        cut = self.windows
+        if max_question_len is not None:
+            cut = partial(self.windows, max_question_len=max_question_len)
         (outcome,) = self.outcomes(
-            [(question, context)],
-            windows,
+            [Reading(question, context, limits, progress=progress)],
+            lambda reading: reading.windows(cut),
             top_k=top_k or 1,
             max_answer_len=max_answer_len,
             budget=budget,
             batch_size=1,
         )
         answers = self.answers(
-            outcome.spans(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial_reading
+            outcome.spans(),
+            context,
+            top_k=top_k or 1,
+            no_answer_threshold=no_answer_threshold,
+            partial=outcome.item.partial,
         )
         return answers[0] if top_k is None else answers
 
@@ -278,10 +275,13 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        return list(self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=False))
+        return list(
+            self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=False)
+        )
 
     def stream(
         self,
@@ -289,6 +289,7 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
@@ -297,19 +298,24 @@ class QuestionAnswerer:
         too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
-        return self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=True)
+        return self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=True)
 
     def _answers_of(
         self,
         pairs: Iterable[tuple[str, str]],
         max_answer_len: int | None,
         no_answer_threshold: float | None,
+        max_question_len: int | None,
         budget: str | None,
         *,
         prompt: bool,
     ) -> Iterator[Answer]:
         outcomes = self.outcomes(
-            pairs, lambda pair: self.windows(*pair), max_answer_len=max_answer_len, budget=budget, prompt=prompt
+            pairs,
+            lambda pair: self.windows(*pair, max_question_len=max_question_len),
+            max_answer_len=max_answer_len,
+            budget=budget,
+            prompt=prompt,
         )
         for outcome in outcomes:
             _, context = outcome.item
@@ -409,11 +415,18 @@ class QuestionAnswerer:
         if threshold is not None and math.isnan(threshold):
             raise InputError("got nan", where="no_answer_threshold", wanted="a number")
         answers = [
-            Answer(context[span.start : span.end], span.score, span.start, span.end, partial)
+            Answer(
+                context[span.start : span.end],
+                span.score,
+                span.start,
+                span.end,
+                partial,
+                selection.question_truncated,
+            )
             for span in selection.spans
         ]
         if not answers or (threshold is not None and selection.null_margin > threshold):
-            answers.insert(0, Answer("", selection.null_score, 0, 0, partial))
+            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, selection.question_truncated))
         return answers[:top_k]
 
     def _max_answer_len(self, given: int | None) -> int:
