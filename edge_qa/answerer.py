@@ -19,6 +19,7 @@ from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
@@ -194,7 +195,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Answer: ...
 
     @overload
@@ -211,7 +212,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> list[Answer]: ...
 
     def answer(
@@ -227,7 +228,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -240,7 +241,7 @@ class QuestionAnswerer:
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
-        progress: called after each window with the characters read and those of the whole context.
+        progress: told after each window the characters read and those of the whole context.
         budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge_qa.errors import InputError
+from edge_qa.progress import Progress
 from edge_qa.text.bm25 import shortlisted
 from edge_qa.text.windows import Window
 
@@ -47,11 +48,11 @@ class Reading:
         context: str,
         limits: Limits | None = None,
         *,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Begin now, as far as a timeout is concerned.
 
-        progress: called after each window that ran, with the characters read and those of the whole text.
+        progress: told after each window that ran the characters read and those of the whole text.
         """
         self.question, self.context = question, context
         self.partial = False
@@ -75,7 +76,7 @@ class Reading:
         for read, window in enumerate(found, 1):
             yield window
             if self._progress is not None and window.context_tokens:
-                self._progress(int(window.offsets[-1, 1]), len(self.context))
+                self._progress("read", int(window.offsets[-1, 1]), len(self.context))
             if read == most or self._is_late():
                 # Of a shortlist the next one may be far away in the text.
                 left = next(found, None) is not None if chosen is None else read < chosen.count
