@@ -35,6 +35,7 @@ class Drop:
         self.there = torch.arange(most, device=scores.device) < self.counts[:, None]
 
     def rows(self, x: Tensor) -> Tensor:
+        """Return the rows of x, (batch, tokens, n), that stay."""
         return x.gather(1, self.kept[:, :, None].expand(-1, -1, x.shape[2]))
 
 

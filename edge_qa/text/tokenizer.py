@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class PairTemplate:
 
     @property
     def special_tokens(self) -> int:
+        """How many tokens stand around a question and its context."""
         return len(self.before) + len(self.between) + len(self.after)
 
 
@@ -83,7 +85,7 @@ class TextTokenizer:
             offsets = align_to_words(offsets, np.fromiter(words, np.int64, count))
         return Tokens(ids, offsets)
 
-    def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
+    def _encode(self, text: str, what: str) -> Any:
         try:
             return self._tokenizer.encode(text, add_special_tokens=False)
         except (TypeError, UnicodeError):
