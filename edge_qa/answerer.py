@@ -19,7 +19,7 @@ from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
-from edge_qa.progress import Progress
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
@@ -195,7 +195,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> Answer: ...
 
     @overload
@@ -212,7 +212,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> list[Answer]: ...
 
     def answer(
@@ -228,7 +228,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -241,7 +241,7 @@ class QuestionAnswerer:
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
-        progress: told after each window the characters read and those of the whole context.
+        progress: told after each window how many characters of the context are read.
         budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.

@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
@@ -13,10 +13,8 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.progress import Progress
-
-if TYPE_CHECKING:
-    from edge_qa.inference.engine import ComputePrecision
+from edge_qa.git_lfs import refuse_pointer
+from edge_qa.progress import Progress, no_progress
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -66,7 +64,7 @@ def ask(
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
-    precision: "ComputePrecision",
+    precision: Literal["f32", "bf16"],
     threads: int | None,
     cache: str | None,
     budget: str,
@@ -115,8 +113,8 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _progress(context: str) -> Progress | None:
-    return progress_bars() if len(context) > _LONG_TEXT and sys.stderr.isatty() else None
+def _progress(context: str) -> Progress:
+    return progress_bars() if len(context) > _LONG_TEXT and sys.stderr.isatty() else no_progress
 
 
 def _line(answer: Answer, context: str) -> str:
@@ -138,6 +136,7 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
+    refuse_pointer(content, InputError, name)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
