@@ -3,8 +3,9 @@
 Public names are loaded on first use: `import edge_qa` alone costs next to nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edge_qa.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from edge_qa.answerer import Answer, QuestionAnswerer
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
         EdgeQAError,
         InferenceError,
         InputError,
+        MissingExtraError,
         ResourceError,
         VerificationError,
     )
+    from edge_qa.evaluation.dataset import read_dataset
+    from edge_qa.evaluation.evaluate import evaluate
+    from edge_qa.evaluation.squad_metric import score
 
 __version__ = "0.1.0"
 
@@ -33,10 +38,14 @@ _HOMES = {
     "EdgeQAError": _ERRORS,
     "InferenceError": _ERRORS,
     "InputError": _ERRORS,
+    "MissingExtraError": _ERRORS,
     "QuestionAnswerer": "edge_qa.answerer",
     "ResourceError": _ERRORS,
     "VerificationError": _ERRORS,
+    "evaluate": "edge_qa.evaluation.evaluate",
     "pipeline": "edge_qa.compat.pipeline",
+    "read_dataset": "edge_qa.evaluation.dataset",
+    "score": "edge_qa.evaluation.squad_metric",
 }
 
 __all__ = [
@@ -48,21 +57,15 @@ __all__ = [
     "EdgeQAError",
     "InferenceError",
     "InputError",
+    "MissingExtraError",
     "QuestionAnswerer",
     "ResourceError",
     "VerificationError",
     "__version__",
+    "evaluate",
     "pipeline",
+    "read_dataset",
+    "score",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'edge_qa' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

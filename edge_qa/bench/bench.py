@@ -7,7 +7,7 @@ slow both. Times are of one question at a time, except for the bulk figures.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -22,9 +22,10 @@ from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
+from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 
-Progress = Callable[[int, int], None]
 Pair = tuple[str, str]
 
 DEFAULT_LENGTHS = (32, 64, 128, 256, 384)
@@ -63,14 +64,14 @@ def bench(
     threads: int | None = None,
     budgets: Sequence[str] = (FULL_BUDGET,),
     seed: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> BenchReport:
     """Time every bundle on seeded questions of each length, or on those of a data set, or on both.
 
     lengths: true tokens of a window; without them and without `data`, those of 32 to 384 that fit.
     questions: how many of each length (20) and of the data set (200), spread over it.
     repeat: how often each one is asked. starts: fresh processes a bundle; 0 for no cold start.
-    budgets: every bundle is timed with each of these token-drop budgets.
+    budgets: every bundle is timed with each of these token budgets.
     Raises InputError for a length that a bundle cannot take or a budget that it lacks, and what loading raises.
     """
     _check(bundles, lengths, budgets, questions=questions, repeat=repeat, starts=starts)
@@ -125,7 +126,7 @@ class _Steps:
 
     def add(self, count: int) -> None:
         self.done += count
-        self.progress(self.done, self.total)
+        self.progress("bench", self.done, self.total)
 
 
 def _check(
@@ -169,7 +170,7 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
     examples = [dataset.examples[place] for place in places]
     for example in examples:
         try:
-            answerers[0].prepare(example.question, example.context)
+            list(answerers[0].windows(example.question, example.context))
         except InputError as error:
             raise InputError(error, where=f"question {example.id}") from None
     pairs = [(example.question, example.context) for example in examples]
@@ -228,20 +229,16 @@ def _measure(
 
 def _ask(answerer: QuestionAnswerer, pair: Pair) -> tuple[float, float, float]:
     """Do what `answer` does, and return the seconds of its three steps."""
-    question, context = pair
-    begin = time.perf_counter()
-    prepared = answerer.prepare(question, context)
-    ready = time.perf_counter()
-    start, end = answerer.engine.logits(prepared.windows)
-    inferred = time.perf_counter()
-    selection = answerer.select(prepared, start, end, top_k=1)
-    answerer.answers(selection, context, top_k=1)
-    return ready - begin, inferred - ready, time.perf_counter() - inferred
+    watch, begin = Stopwatch(), time.perf_counter()
+    (outcome,) = answerer.outcomes([pair], lambda pair: answerer.windows(*pair), batch_size=1, stopwatch=watch)
+    answerer.answers(outcome.spans(), pair[1], top_k=1)
+    total = time.perf_counter() - begin
+    return watch.tokenizing, watch.inference, total - watch.tokenizing - watch.inference
 
 
 def _timing(workload: _Workload, answerer: QuestionAnswerer, samples: list[_Samples], number: int) -> Timing:
     parts = np.array(samples[number].parts)  # (samples, 3)
-    windows = [answerer.prepare(*pair).windows for pair in workload.rounds[number][-1]]
+    windows = [list(answerer.windows(*pair)) for pair in workload.rounds[number][-1]]
     tokens = [window.tokens for question in windows for window in question]
     reference = np.median(np.array(samples[0].parts).sum(axis=1))
     return Timing(
