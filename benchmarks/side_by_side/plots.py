@@ -20,7 +20,7 @@ _FAMILIES = (
 )
 # The variants are for the page.
 _PICTURED = (
-    *("edge-qa-int8", "edge-qa-int8-budget", "edge-qa-fp16", "optimum-int8", "optimum-default"),
+    *("edge-qa-compacted", "edge-qa-int8-budget", "edge-qa-int8", "edge-qa-fp16", "optimum-int8", "optimum-default"),
     *("onnxruntime-int8-static", "onnxruntime-int8-dynamic", "onnxruntime-fp32", "transformers-fp32"),
 )
 # For a picture outside the page: no variables of its style sheet there.
