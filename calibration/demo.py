@@ -48,7 +48,9 @@ def demo(
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{place}: cannot be made a folder ({error.strerror}); give another --folder") from None
+        raise InputError(
+            f"cannot be made a folder ({error.strerror})", where=place, remedy="give another `folder`"
+        ) from None
     for name in ("fp16", "int8"):
         # Before the first of them is made.
         check_destination(place / name, force=force, sources=[checkpoint])

@@ -56,11 +56,12 @@ def write_checkpoint(
     Raises CheckpointError if the family's format cannot hold the encoder, or `folder` exists (unless `force`).
     """
     target = Path(os.path.abspath(folder))
-    check_destination(target, force=force, error=CheckpointError, sources=[source.path])
+    check_destination(target, force=force, sources=[source.path])
     if encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
-            f"{target}: a model of family {encoder.family!r} cannot be written as a checkpoint; supported are "
-            f"{', '.join(CHECKPOINT_FORMATS)}"
+            f"a model of family {encoder.family!r} cannot be written as a checkpoint",
+            where=target,
+            remedy=f"supported are {', '.join(CHECKPOINT_FORMATS)}",
         )
     form = CHECKPOINT_FORMATS[encoder.family]
     heads = int(source.config[form.heads])
@@ -69,7 +70,7 @@ def write_checkpoint(
     widest = max([1, *(block.width for layer in encoder.layers for block in layer.feed_forwards)])
     config = _config(encoder, form, source, widest)
     config["pruned_heads"] = _pruned_heads(encoder, heads, source, dropped_heads or {})
-    with new_folder(target, force=force, error=CheckpointError) as draft:
+    with new_folder(target, force=force) as draft:
         write_weights(draft, _tensors(encoder, form, size, widest))
         (draft / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (draft / "tokenizer.json").write_text(source.tokenizer, encoding="utf-8")
@@ -107,7 +108,9 @@ def _check(encoder: Encoder, form: CheckpointFormat, source: Checkpoint, target:
     if encoder.embeddings.widen is not None or (encoder.embeddings.projection and encoder.family != "electra"):
         problems.append("embeddings that are projected")
     if problems:
-        raise CheckpointError(f"{target}: a {encoder.family} checkpoint cannot hold this model: {'; '.join(problems)}")
+        raise CheckpointError(
+            f"a {encoder.family} checkpoint cannot hold this model: {'; '.join(problems)}", where=target
+        )
 
 
 # Configuration

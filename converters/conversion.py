@@ -84,7 +84,7 @@ def convert(
     what the checkpoint computes; then nothing is written.
     """
     if no_answer_threshold is not None and not math.isfinite(no_answer_threshold):
-        raise InputError(f"no_answer_threshold: got {no_answer_threshold}, wanted a number")
+        raise InputError(f"got {no_answer_threshold}", where="no_answer_threshold", wanted="a number")
     target = Path(os.path.abspath(destination))
     check_destination(target, force=force, sources=[checkpoint])
     progress("read")
@@ -189,8 +189,9 @@ def check_tokenizer(source: Checkpoint, rows: int) -> None:
     vocabulary = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").vocabulary
     if vocabulary > rows:
         raise CheckpointError(
-            f"{source.path}: the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have "
-            f"{rows} rows; use the tokenizer that belongs to the model"
+            f"the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have {rows} rows",
+            where=source.path,
+            remedy="use the tokenizer that belongs to the model",
         )
 
 

@@ -1,6 +1,7 @@
 """The errors that Edge QA raises: one tree, one clear line each.
 
-A message says where the problem is, what was got, what was wanted, and the remedy.
+An error says where the problem is, what was got, what was wanted, and the remedy. A remedy names parameters
+of Python in backticks, such as `no_answer_threshold`; the command line shows its own options instead.
 """
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "EdgeQAError",
     "InferenceError",
     "InputError",
+    "MissingExtraError",
     "ResourceError",
     "VerificationError",
     "missing_extra",
@@ -17,7 +19,42 @@ __all__ = [
 
 
 class EdgeQAError(Exception):
-    """Root of every error raised on purpose by Edge QA."""
+    """Root of every error raised on purpose by Edge QA.
+
+    got: what is wrong. where: the file, option or input that it is wrong with. wanted: what would be right.
+    remedy: what to do. Each is text, or None where it is not known or stands in `got`.
+    `str(error)` is all of it on one line: "where: got, wanted ...; remedy".
+    """
+
+    def __init__(
+        self,
+        got: object,
+        *,
+        where: object | None = None,
+        wanted: object | None = None,
+        remedy: object | None = None,
+    ) -> None:
+        super().__init__(got)
+        self.got = str(got)
+        self.where = None if where is None else str(where)
+        self.wanted = None if wanted is None else str(wanted)
+        self.remedy = None if remedy is None else str(remedy)
+
+    def __str__(self) -> str:
+        where = "" if self.where is None else f"{self.where}: "
+        wanted = "" if self.wanted is None else f", wanted {self.wanted}"
+        remedy = "" if self.remedy is None else f"; {self.remedy}"
+        return f"{where}{self.got}{wanted}{remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions are pickled by their positional arguments alone; worker processes send errors home.
+        return _rebuilt, (type(self), self.got, self.where, self.wanted, self.remedy)
+
+
+def _rebuilt(
+    kind: type[EdgeQAError], got: str, where: str | None, wanted: str | None, remedy: str | None
+) -> EdgeQAError:
+    return kind(got, where=where, wanted=wanted, remedy=remedy)
 
 
 class VerificationError(EdgeQAError):
@@ -36,8 +73,11 @@ class CheckpointError(EdgeQAError):
     """A checkpoint is missing, incomplete, inconsistent, or of an unsupported family."""
 
 
-class InputError(EdgeQAError):
-    """A question, context, data set or option value cannot be used."""
+class InputError(EdgeQAError, ValueError):
+    """A question, context, data set or option value cannot be used.
+
+    A ValueError too, which is what the pipeline of transformers raised.
+    """
 
 
 class InferenceError(EdgeQAError):
@@ -45,11 +85,13 @@ class InferenceError(EdgeQAError):
 
 
 class ResourceError(EdgeQAError):
-    """The machine lacks something: disk space, memory, an instruction set, an installed extra."""
+    """The machine lacks something: disk space, memory, an instruction set."""
 
 
-def missing_extra(error: ModuleNotFoundError, extra: str) -> ResourceError:
+class MissingExtraError(ResourceError):
+    """A package that an extra brings is not installed."""
+
+
+def missing_extra(error: ModuleNotFoundError, extra: str) -> MissingExtraError:
     """Return the error to raise where `error.name`, which belongs to `extra`, cannot be imported."""
-    return ResourceError(
-        f"{error.name} is not installed, and this needs it: pip install '.[{extra}]' in the folder of Edge QA's source"
-    )
+    return MissingExtraError(f"{error.name} is not installed", remedy=f"pip install 'edge-qa[{extra}]' brings it")

@@ -1,4 +1,4 @@
-"""edge-qa search-lengths."""
+"""edge-qa search-budgets."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from edge_qa.files import check_file, write_file
 _COUNT = click.IntRange(min=1)
 
 
-@click.command("search-lengths")
+@click.command("search-budgets")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
@@ -81,7 +81,7 @@ _COUNT = click.IntRange(min=1)
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the picture.")
 @click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every configuration.")
-def search_lengths(
+def search_budgets(
     bundle: Path,
     output: Path,
     calibration: Path,

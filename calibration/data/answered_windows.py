@@ -36,11 +36,12 @@ def draw_answered(
     Raises InputError if no question can be used; `where` names the data in it.
     """
     if count < 1:
-        raise InputError(f"samples: got {count}, wanted at least 1")
+        raise InputError(f"got {count}", where="samples", wanted="at least 1")
     if all(example.is_impossible for example in examples):
         raise InputError(
-            f"{where}: no question has an answer, and importance is measured with the loss of the answers; "
-            "give a SQuAD file with answers"
+            "no question has an answer, and importance is measured with the loss of the answers",
+            where=where,
+            remedy="give a SQuAD file with answers",
         )
     random = np.random.default_rng(seed)
     drawn: list[AnsweredWindow] = []
@@ -50,7 +51,7 @@ def draw_answered(
             continue
         places = answer_places(example)
         try:
-            windows = answerer.prepare(example.question, example.context).windows if places else []
+            windows = list(answerer.windows(example.question, example.context)) if places else []
         except InputError:
             continue
         answered = [AnsweredWindow(window, spans) for window in windows if len(spans := token_spans(window, places))]
@@ -60,7 +61,9 @@ def draw_answered(
             break
     if not drawn:
         raise InputError(
-            f"{where}: no answer stands in the text of its question ({len(examples)} questions); check the file"
+            f"no answer stands in the text of its question ({len(examples)} questions)",
+            where=where,
+            remedy="check the file",
         )
     return drawn
 

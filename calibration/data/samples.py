@@ -30,7 +30,7 @@ def draw_samples(
     Raises InputError if none can be used.
     """
     if count < 1:
-        raise InputError(f"samples: got {count}, wanted at least 1")
+        raise InputError(f"got {count}", where="samples", wanted="at least 1")
     random = np.random.default_rng(seed)
     windows, reason = [], ""
     for index in random.permutation(len(examples)).tolist():
@@ -38,15 +38,15 @@ def draw_samples(
             continue
         example = examples[index]
         try:
-            prepared = answerer.prepare(example.question, example.context)
+            found = list(answerer.windows(example.question, example.context))
         except InputError as error:
             reason = f" (question {example.id}: {error})"
             continue
-        windows.append(prepared.windows[random.integers(len(prepared.windows))])
+        windows.append(found[random.integers(len(found))])
         if len(windows) == 4 * count:
             break
     if not windows:
-        raise InputError(f"{where}: no usable sample among {len(examples)} questions{reason}; add some")
+        raise InputError(f"no usable sample among {len(examples)} questions{reason}", where=where, remedy="add some")
     windows.sort(key=lambda window: window.tokens)
     chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int)
     # Shuffled again: statistics are gathered in this order, and some are running averages.

@@ -39,7 +39,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.max_drop) and self.max_drop >= 0):
-            raise InputError(f"max_drop: got {self.max_drop}, wanted percent points, 0 or more")
+            raise InputError(f"got {self.max_drop}", where="max_drop", wanted="percent points, 0 or more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,9 @@ def ranking_questions(answerer: QuestionAnswerer, data: Dataset, held: Sequence[
             continue
         usable.append(example if labelled else replace(example, answers=(answer.text,)))
     if not usable:
-        raise InputError(f"{data.name}: {len(data)} questions are too few to calibrate and to rank recipes; add some")
+        raise InputError(
+            f"{len(data)} questions are too few to calibrate and to rank recipes", where=data.name, remedy="add some"
+        )
     return Ranking(replace(data, examples=tuple(usable)), labelled)
 
 
@@ -219,7 +221,7 @@ class _Search:
     def failure(self) -> str:
         judged = [(trial.evaluation, trial) for trial in self.trials if trial.evaluation is not None]
         metric, limit = METRIC_NAMES[self.gate.metric], f"{self.gate.max_drop:g}"
-        remedy = "nothing was written; allow a larger --max-drop, or calibrate with more and other questions"
+        remedy = "nothing was written; allow a larger `max_drop`, or calibrate with more and other questions"
         if not judged:
             return f"{self.name}: none of {len(self.trials)} recipes gives finite logits; {remedy}"
         drop, trial = min(judged, key=lambda pair: pair[0].points)

@@ -78,12 +78,14 @@ def quantize(
     read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
     check_destination(output, force=force, sources=read)
     if max_drop is not None and evaluation is None:
-        raise InputError("max_drop: is judged on an evaluation file, and none is given; give one")
+        raise InputError("is judged on an evaluation file, and none is given", where="max_drop", remedy="give one")
     gate = None if max_drop is None else Gate(max_drop, metric)
     progress("read")
     source = Bundle.load(bundle)
     if source.manifest.precision == "int8":
-        raise BundleError(f"{source.path}: is quantized already; give the FP16 bundle that it was made from")
+        raise BundleError(
+            "is quantized already", where=source.path, remedy="give the FP16 bundle that it was made from"
+        )
     data = read_dataset(calibration)
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     answerer = QuestionAnswerer(source)
@@ -207,6 +209,7 @@ def _gate_options(gate: GateResult | None) -> dict[str, str]:
 def _check_finite(answerer: QuestionAnswerer, path: Path, sample: Inputs) -> None:
     if not all(np.isfinite(side).all() for side in answerer.engine.run(sample)):
         raise CalibrationError(
-            f"{path.name}: the quantized model gives logits that are not finite; nothing was written; "
-            "check the checkpoint's weights with edge-qa evaluate"
+            "the quantized model gives logits that are not finite; nothing was written",
+            where=path.name,
+            remedy="check the checkpoint's weights with edge-qa evaluate",
         )

@@ -74,7 +74,7 @@ def shrink(
     """
     target = Path(os.path.abspath(destination))
     read = [checkpoint, calibration, *([] if evaluation is None else [evaluation])]
-    check_destination(target, force=force, error=CheckpointError, sources=read)
+    check_destination(target, force=force, sources=read)
     _check_options(speedup, evaluation, max_drop, method, samples)
     data = read_dataset(calibration)
     test = None if evaluation is None else scorable(read_dataset(evaluation))
@@ -111,7 +111,7 @@ def shrink(
                 notes += same_questions(data, test, after, "what goes")
             notes += too_few_questions(drop, max_drop)
     if not shrunk.masks.remove_anything:
-        raise InputError(f"speedup {speedup:g}: too small to remove anything of this model; raise it")
+        raise InputError("too small to remove anything of this model", where=f"speedup {speedup:g}", remedy="raise it")
     record = CalibrationRecord(data.name, data.sha256, len(material.windows), seed)
     structure = report_compaction(encoder, shrunk.encoder)
     removed, known = _head_numbers(source, shrunk.masks)
@@ -147,15 +147,15 @@ def _check_options(
     samples: int,
 ) -> None:
     if method not in METHODS:
-        raise InputError(f"method: got {method!r}, wanted one of {', '.join(METHODS)}")
+        raise InputError(f"got {method!r}", where="method", wanted=f"one of {', '.join(METHODS)}")
     if samples < 1:
-        raise InputError(f"samples: got {samples}, wanted at least 1")
+        raise InputError(f"got {samples}", where="samples", wanted="at least 1")
     if (speedup is None) == (max_drop is None) or (evaluation is None) != (max_drop is None):
         raise InputError("give either speedup, or evaluation and max_drop together")
     if speedup is not None and not 1 < speedup < float("inf"):
-        raise InputError(f"speedup: got {speedup:g}, wanted more than 1, such as 1.5")
+        raise InputError(f"got {speedup:g}", where="speedup", wanted="more than 1, such as 1.5")
     if max_drop is not None and not 0 <= max_drop <= 100:
-        raise InputError(f"max_drop: got {max_drop:g}, wanted points of F1, 0 to 100, such as 1.0")
+        raise InputError(f"got {max_drop:g}", where="max_drop", wanted="points of F1, 0 to 100, such as 1.0")
 
 
 def _shrinkable(source: Checkpoint) -> Encoder:
@@ -166,8 +166,9 @@ def _shrinkable(source: Checkpoint) -> Encoder:
     if shared or odd or encoder.family not in CHECKPOINT_FORMATS:
         why = "its layers share their weights" if shared else "its layers have bottlenecks" if odd else "no writer"
         raise CheckpointError(
-            f"{source.path}: a checkpoint of family {encoder.family!r} cannot be shrunk ({why}); supported are "
-            f"{', '.join(CHECKPOINT_FORMATS)}"
+            f"a checkpoint of family {encoder.family!r} cannot be shrunk ({why})",
+            where=source.path,
+            remedy=f"supported are {', '.join(CHECKPOINT_FORMATS)}",
         )
     return encoder
 
@@ -208,8 +209,9 @@ def _check_reachable(speedup: float, costs: StructureCosts) -> None:
     most = costs.most_speedup
     if speedup > most:
         raise InputError(
-            f"speedup {speedup:g}: without any head or neuron this model would run {most:.2f} times faster on this "
-            "CPU, and no more; ask for less"
+            f"without any head or neuron this model would run {most:.2f} times faster on this CPU, and no more",
+            where=f"speedup {speedup:g}",
+            remedy="ask for less",
         )
 
 
@@ -268,8 +270,10 @@ def _find_speedup(judge: _Judge, costs: StructureCosts, max_drop: float) -> floa
     if found is None:
         least = min((trial.drop for trial in judge.trials), default=float("nan"))
         raise CalibrationError(
-            f"{judge.source.path}: no speed-up from {1 + _SPEEDUP_STEP:g} on keeps within {max_drop:g} points of F1 on "
-            f"{judge.test.name}, the least drop was {least:.2f}; nothing was written; allow more, or train"
+            f"no speed-up from {1 + _SPEEDUP_STEP:g} on keeps within {max_drop:g} points of F1 on "
+            f"{judge.test.name}, the least drop was {least:.2f}; nothing was written",
+            where=judge.source.path,
+            remedy="allow more, or train",
         )
     return found
 

@@ -81,21 +81,22 @@ def sparsify(
     """
     target = Path(os.path.abspath(destination))
     read = [checkpoint, *([] if calibration is None else [calibration])]
-    check_destination(target, force=force, error=CheckpointError, sources=read)
+    check_destination(target, force=force, sources=read)
     if pattern not in PATTERNS:
-        raise InputError(f"pattern: got {pattern!r}, wanted one of {', '.join(PATTERNS)}")
+        raise InputError(f"got {pattern!r}", where="pattern", wanted=f"one of {', '.join(PATTERNS)}")
     if not 0 < ratio < 1:
-        raise InputError(f"ratio: got {ratio:g}, wanted a share between 0 and 1, such as 0.8")
+        raise InputError(f"got {ratio:g}", where="ratio", wanted="a share between 0 and 1, such as 0.8")
     if refit and (calibration is None or pattern not in BLOCKS):
         wanted = "questions, in calibration" if calibration is None else f"a pattern of {', '.join(BLOCKS)}"
-        raise InputError(f"refit: got pattern {pattern!r}, calibration {calibration}, wanted {wanted}")
+        raise InputError(f"got pattern {pattern!r}, calibration {calibration}", where="refit", wanted=wanted)
     data = None if calibration is None else read_dataset(calibration)
     source = read_checkpoint(checkpoint)
     encoder = read_encoder(source)
     if encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
-            f"{source.path}: a checkpoint of family {encoder.family!r} can be read, but not written back; supported "
-            f"are {', '.join(CHECKPOINT_FORMATS)}"
+            f"a checkpoint of family {encoder.family!r} can be read, but not written back",
+            where=source.path,
+            remedy=f"supported are {', '.join(CHECKPOINT_FORMATS)}",
         )
     weights = _encoder_weights(encoder)
     if pattern in BLOCKS:
@@ -165,12 +166,16 @@ def _check_blocks(source: Checkpoint, weights: Weights, pattern: Pattern, ratio:
         whole = whole_blocks(weight.shape, block)
         if weight.size and not whole:
             raise CheckpointError(
-                f"{source.path}: {name} is {rows}x{columns}, where no {pattern} block fits; prune it in another pattern"
+                f"{name} is {rows}x{columns}, where no {pattern} block fits",
+                where=source.path,
+                remedy="prune it in another pattern",
             )
         if blocks_to_prune(weight.shape, block, ratio) > whole:
             raise InputError(
-                f"ratio {ratio:g}: {name} of {source.path} is {rows}x{columns}, of which whole {pattern} blocks are "
-                f"{whole * block[0] * block[1] / weight.size:.1%}; lower the ratio, or prune in another pattern"
+                f"{name} of {source.path} is {rows}x{columns}, of which whole {pattern} blocks are "
+                f"{whole * block[0] * block[1] / weight.size:.1%}",
+                where=f"ratio {ratio:g}",
+                remedy="lower the ratio, or prune in another pattern",
             )
 
 

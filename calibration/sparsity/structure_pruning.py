@@ -94,7 +94,7 @@ def choose(scores: Sequence[Scores], ratio: float, least: int, what: str) -> lis
     if count > most:
         raise InputError(
             f"ratio {ratio:g}: would remove {count} of {total} {what}, and each layer keeps at least {least}, so that "
-            f"{most} can go; lower the ratio" + (", or --least-heads" if what == "heads" else "")
+            f"{most} can go; lower the ratio" + (", or `least_heads`" if what == "heads" else "")
         )
     removed = lowest(np.concatenate(running) if running else np.zeros(0), count)
     return [~part for part in np.split(removed, np.cumsum([len(layer) for layer in scores])[:-1])]

@@ -53,7 +53,9 @@ def magnitude_masks(checkpoint: Checkpoint, family: str, weights: Mapping[str, A
     masks = {name: module.binary_mask.numpy() for name, module in get_pruned_modules(pruned).items()}
     if masks.keys() != set(tensors.values()):
         odd = ", ".join(sorted(masks.keys() ^ set(tensors.values())))
-        raise CheckpointError(f"{checkpoint.path}: NNCF does not prune the encoder's weights alone ({odd}); report it")
+        raise CheckpointError(
+            f"NNCF does not prune the encoder's weights alone ({odd})", where=checkpoint.path, remedy="report it"
+        )
     return {name: masks[tensor] for name, tensor in tensors.items()}
 
 
@@ -80,6 +82,7 @@ def _check_same(
         got = loaded.get(tensors[name])
         if got is None or not np.array_equal(got.numpy(), weight.astype(np.float32)):
             raise CheckpointError(
-                f"{checkpoint.path}: transformers loads other weights than this project as {tensors[name]}; finish "
-                "the checkpoint with the tool that trained it first"
+                f"transformers loads other weights than this project as {tensors[name]}",
+                where=checkpoint.path,
+                remedy="finish the checkpoint with the tool that trained it first",
             )

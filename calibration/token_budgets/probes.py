@@ -86,7 +86,9 @@ class _Teacher:
         count = bundle.manifest.model.layers or 0
         self.layers = [i for i in range(count) if f"encoder.layer.{i}.attention.probabilities" in nodes]
         if not self.layers:
-            raise BundleError(f"{bundle.path}: no attention that edge-qa convert named; convert the checkpoint again")
+            raise BundleError(
+                "no attention that edge-qa convert named", where=bundle.path, remedy="convert the checkpoint again"
+            )
         logits = nodes["qa.logits"]
         gone = _ops.multiply(nodes["mask.padding"], _ops.constant(np.float32(MASKED_SCORE)))
         real = _ops.add(logits, _ops.unsqueeze(gone, _ops.constant(np.array([2], np.int64))))

@@ -148,7 +148,7 @@ def search_lengths(
             + (
                 "search longer"
                 if any(one.drop.points <= max_drop for one in finalists)
-                else "allow a larger --max-drop"
+                else "allow a larger `max_drop`"
             )
         )
     notes = [*same_questions(data, test, full, "the budgets")]
@@ -188,7 +188,7 @@ def _space(source: Bundle) -> Space:
     heads = source.manifest.model.heads or ()
     space = Space(tuple(bool(count) for count in heads))
     if heads and not any(space.droppable):
-        raise BundleError(f"{source.path}: no layer has attention heads, and only such can drop tokens")
+        raise BundleError("no layer has attention heads, and only such can drop tokens", where=source.path)
     # Fails at once, and not after minutes, where the names that dropping needs are not there.
     dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
     return space

@@ -12,7 +12,7 @@ from edge_qa.errors import InputError
 from edge_qa.files import write_file
 
 _FORMAT = 1
-_REMEDY = "give another --state, or remove it"
+_REMEDY = "give another `state`, or remove it"
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,23 @@ def _read(path: Path, search: Mapping[str, str]) -> tuple[Trial, ...]:
     try:
         state = decode(_State, json.loads(path.read_bytes()), "state", problems)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
+        raise InputError(f"cannot be read ({error.strerror})", where=path, remedy=_REMEDY) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not the state of a search ({error}); {_REMEDY}") from None
+        raise InputError(f"is not the state of a search ({error})", where=path, remedy=_REMEDY) from None
     if state is None:
-        raise InputError(f"{path}: is not the state of a search ({problems[0]}); {_REMEDY}")
+        raise InputError(f"is not the state of a search ({problems[0]})", where=path, remedy=_REMEDY)
     if state.format != _FORMAT:
-        raise InputError(f"{path}: format {state.format}, this release reads {_FORMAT}; {_REMEDY}")
+        raise InputError(f"format {state.format}, this release reads {_FORMAT}", where=path, remedy=_REMEDY)
     differing = [
         f"{key}: got {state.search.get(key, 'none')}, wanted {search.get(key, 'none')}"
         for key in sorted(state.search.keys() | search.keys())
         if state.search.get(key) != search.get(key)
     ]
     if differing:
-        raise InputError(f"{path}: is the state of another search ({'; '.join(differing)}); {_REMEDY}")
+        raise InputError(f"is the state of another search ({'; '.join(differing)})", where=path, remedy=_REMEDY)
     broken = [trial.shares for trial in state.trials if not _plausible(trial)]
     if broken:
-        raise InputError(f"{path}: its measurement of {list(broken[0])} is none; {_REMEDY}")
+        raise InputError(f"its measurement of {list(broken[0])} is none", where=path, remedy=_REMEDY)
     return state.trials
 
 

@@ -67,7 +67,7 @@ def _scores(before: Sequence[ScoreRecord], new: ScoreRecord) -> tuple[ScoreRecor
 def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist], example: Example) -> None:
     """Raise CalibrationError unless each budget, as a device will read it, computes what was scored."""
     answerer = bench.questions.answerer
-    windows = answerer.prepare(example.question, example.context).windows
+    windows = list(answerer.windows(example.question, example.context))
     for name, finalist in chosen.items():
         stored = QuestionAnswerer(written, budget=name, threads=bench.threads, tokenizer=answerer.tokenizer)
         scored = QuestionAnswerer(
@@ -81,6 +81,7 @@ def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist
         # NaN fails as well.
         if not np.abs(both[0] - both[1]).max() <= 1e-4 * max(1.0, float(np.abs(both[1]).max())):
             raise CalibrationError(
-                f"{written.path.name}: the budget {name!r} does not compute what was scored; nothing was written; "
-                "report it"
+                f"the budget {name!r} does not compute what was scored; nothing was written",
+                where=written.path.name,
+                remedy="report it",
             )

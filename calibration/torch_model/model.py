@@ -50,8 +50,9 @@ class TorchEncoder(nn.Module):
         problems = untrainable(encoder)
         if problems:
             raise CheckpointError(
-                f"{where}: a model of family {encoder.family!r} cannot be trained here ({problems}); train it with "
-                "transformers and convert the result"
+                f"a model of family {encoder.family!r} cannot be trained here ({problems})",
+                where=where,
+                remedy="train it with transformers and convert the result",
             )
         self.template = encoder
         parts = encoder.embeddings

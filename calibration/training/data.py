@@ -98,8 +98,9 @@ def training_windows(
             progress(number, len(pairs))
     if not any(target != (0, 0) for target in targets):
         raise InputError(
-            f"{dataset.name}: no answer stands in the text of its question ({len(dataset)} questions); training needs "
-            "a SQuAD file with answers"
+            f"no answer stands in the text of its question ({len(dataset)} questions)",
+            where=dataset.name,
+            remedy="training needs a SQuAD file with answers",
         )
     windows = Windows(
         np.concatenate(ids),
@@ -186,8 +187,9 @@ def _mismatched(dataset: Dataset, share: float, random: np.random.Generator) -> 
             found.append((Example(f"{example.id}-none", example.question, context, (), example.title), []))
     if not found:
         raise InputError(
-            f"{dataset.name}: no article has a second passage to ask a question of, which no-answer training needs; "
-            "give SQuAD, or data with unanswerable questions"
+            "no article has a second passage to ask a question of, which no-answer training needs",
+            where=dataset.name,
+            remedy="give SQuAD, or data with unanswerable questions",
         )
     # In the order of the passages, so that each is tokenized once.
     found.sort(key=lambda pair: pair[0].context)

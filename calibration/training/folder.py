@@ -19,10 +19,14 @@ def check_state_folder(folder: Path, target: Path, read: Sequence[str | os.PathL
     for other, what in ((target, "is written"), *((item, "is read") for item in read)):
         place = Path(os.path.realpath(other))
         if place in (real, *real.parents):
-            raise InputError(f"{folder}: the state cannot lie in what {what} ({other}); give another --state folder")
+            raise InputError(
+                f"the state cannot lie in what {what} ({other})", where=folder, remedy="give another `state` folder"
+            )
     if not resume and os.path.exists(folder / STATE):  # False where one may not look
         raise InputError(
-            f"{folder / STATE}: a run was stopped there; --resume goes on with it, and to begin anew remove the file"
+            "a run was stopped there",
+            where=folder / STATE,
+            remedy="`resume` goes on with it, and to begin anew remove the file",
         )
 
 
@@ -35,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"{folder}: another run is using it; wait for its end, or give another --state folder"
+                "another run is using it", where=folder, remedy="wait for its end, or give another `state` folder"
             ) from None
         except OSError:
             pass  # a file system without locks

@@ -124,7 +124,9 @@ class _Loop:
         point, seconds = self.meter.read(self.done)
         if not math.isfinite(point.loss):
             raise CalibrationError(
-                f"step {self.done}: the loss is {point.loss}, no number; lower the learning rate, or compute in f32"
+                f"the loss is {point.loss}, no number",
+                where=f"step {self.done}",
+                remedy="lower the learning rate, or compute in f32",
             )
         lesson.report(Report(point, lesson.total, seconds * (lesson.total - self.done)))
         if self._scores_now() or self.done == lesson.total or self.done % _CURVE_STEPS == 0:

@@ -109,7 +109,9 @@ class Run:
         broken = next((name for name, array in named_arrays(encoder) if not np.isfinite(array).all()), None)
         if broken is not None:
             raise CalibrationError(
-                f"{target}: {broken} is not finite after the last step; nothing was written; lower the learning rate"
+                f"{broken} is not finite after the last step; nothing was written",
+                where=target,
+                remedy="lower the learning rate",
             )
         scores = None
         if self.test is not None:
@@ -140,7 +142,7 @@ class Run:
         except EdgeQAError as error:
             # The state is there: hours are not lost to a score.
             raise type(error)(
-                f"{error}; the model could not be scored: --resume without --evaluation goes on and writes it"
+                f"{error}; the model could not be scored: `resume` without `evaluation` goes on and writes it"
             ) from error
 
     def _evaluated(self, encoder: Encoder, test: Dataset) -> Evaluation:

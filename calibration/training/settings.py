@@ -17,7 +17,9 @@ except ModuleNotFoundError as error:
 def find_device(wanted: Device) -> torch.device:
     """Return the device. Raises ResourceError for a GPU that is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ResourceError("device cuda: torch finds no GPU; give --device cpu, or install torch with CUDA")
+        raise ResourceError(
+            "torch finds no GPU", where="device cuda", remedy="give `device` cpu, or install torch with CUDA"
+        )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 

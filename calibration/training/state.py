@@ -31,10 +31,11 @@ def load_state(path: Path, run: str) -> State:
         form, written_by = state["form"], state["run"]
     except Exception as error:
         kind = type(error).__name__
-        raise InputError(f"{path}: not a whole training state ({kind}); remove it to begin anew") from None
+        raise InputError(f"not a whole training state ({kind})", where=path, remedy="remove it to begin anew") from None
     if form != _FORM or written_by != run:
         raise InputError(
-            f"{path}: the state of another run; resume with the same checkpoint, data and options, or give "
-            "another --state folder"
+            "the state of another run",
+            where=path,
+            remedy="resume with the same checkpoint, data and options, or give another `state` folder",
         )
     return state

@@ -60,10 +60,10 @@ def train(
     """
     check_request(options, teacher, evaluation, limit)
     if device not in DEVICES:
-        raise InputError(f"device: got {device!r}, wanted one of {', '.join(DEVICES)}")
+        raise InputError(f"got {device!r}", where="device", wanted=f"one of {', '.join(DEVICES)}")
     target = Path(os.path.abspath(destination))
     read = [item for item in (checkpoint, data, teacher, evaluation) if item is not None]
-    check_destination(target, force=force, error=CheckpointError, sources=read)
+    check_destination(target, force=force, sources=read)
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     # Neurons that go one by one would move the aligned blocks of the others.
@@ -74,7 +74,9 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise ResourceError(f"{folder}: cannot be written ({problem.strerror}); choose another place") from None
+        raise ResourceError(
+            f"cannot be written ({problem.strerror})", where=folder, remedy="choose another place"
+        ) from None
     # Imported here, because it brings torch.
     from calibration.training.run import Run
 
@@ -102,14 +104,22 @@ def check_request(
     """Raise InputError for values that cannot be used or do not fit together; nothing is read."""
     options.check()
     if evaluation is None and (limit is not None or options.evaluations > 1):
-        raise InputError("limit, evaluations: there is nothing to score on; give --evaluation FILE, or leave them out")
+        raise InputError(
+            "there is nothing to score on",
+            where="limit, evaluations",
+            remedy="give `evaluation`, or leave them out",
+        )
     learns = _learns(options)
     if teacher is not None and not learns:
-        raise InputError(f"teacher: {options.recipe} learns nothing from one; give --distillation 0.9, or no teacher")
+        raise InputError(
+            f"{options.recipe} learns nothing from one",
+            where="teacher",
+            remedy="give a `distillation` of 0.9, or no teacher",
+        )
     if teacher is None and options.recipe == "distil":
-        raise InputError("distil: learns from a teacher; give --teacher CHECKPOINT")
+        raise InputError("learns from a teacher", where="distil", remedy="give `teacher`")
     if teacher is None and not options.taught and (learns or "temperature" in options.told()):
-        raise InputError(f"{options.recipe}: what is asked for comes from a teacher; give --teacher CHECKPOINT")
+        raise InputError("what is asked for comes from a teacher", where=options.recipe, remedy="give `teacher`")
 
 
 def _learns(options: Options) -> bool:
@@ -125,8 +135,9 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
-            f"{source.path}: a checkpoint of family {encoder.family!r} cannot be trained here ({why or 'no writer'}); "
-            f"supported are {', '.join(CHECKPOINT_FORMATS)}"
+            f"a checkpoint of family {encoder.family!r} cannot be trained here ({why or 'no writer'})",
+            where=source.path,
+            remedy=f"supported are {', '.join(CHECKPOINT_FORMATS)}",
         )
     return encoder
 
@@ -142,8 +153,9 @@ def _teacher(
     encoder = _trainable(other)
     if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):
         raise CheckpointError(
-            f"{other.path}: its vocabulary is not that of {source.path}, and a teacher must read the same tokens; "
-            "give one with the same tokenizer"
+            f"its vocabulary is not that of {source.path}, and a teacher must read the same tokens",
+            where=other.path,
+            remedy="give one with the same tokenizer",
         )
     student = _trainable(source)
     check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary)
@@ -151,9 +163,11 @@ def _teacher(
     # A teacher with none leaves them out.
     if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:
         raise CheckpointError(
-            f"{other.path}: takes inputs of {encoder.longest_input} tokens and {encoder.token_types} token types, "
-            f"{source.path} of {student.longest_input} and {student.token_types}: it cannot read what its student "
-            "reads; give one of the student's kind"
+            f"takes inputs of {encoder.longest_input} tokens and {encoder.token_types} token types, "
+            f"{source.path} of {student.longest_input} and {student.token_types}: it cannot read what its "
+            "student reads",
+            where=other.path,
+            remedy="give one of the student's kind",
         )
     return other, encoder
 

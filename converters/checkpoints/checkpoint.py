@@ -39,18 +39,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         return _read_folder(folder)
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+        raise CheckpointError(
+            f"cannot be read ({error.strerror})", where=folder, remedy="check its permissions"
+        ) from None
 
 
 def _read_folder(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         if folder.exists():
-            raise CheckpointError(f"{folder}: a file; wanted a folder with config.json, weights and tokenizer")
+            raise CheckpointError(
+                "a file", where=folder, remedy="wanted a folder with config.json, weights and tokenizer"
+            )
         raise CheckpointError(
-            f"{folder}: does not exist; give a checkpoint folder (edge-qa convert --hub takes a model id)"
+            "does not exist", where=folder, remedy="give a checkpoint folder, or a model id of the hub with `hub`"
         )
     if (folder / "bundle.json").is_file():
-        raise CheckpointError(f"{folder}: a bundle; give the checkpoint that it was made from")
+        raise CheckpointError("a bundle", where=folder, remedy="give the checkpoint that it was made from")
     config_path = folder / "config.json"
     weight_files = find_weight_files(folder)
     missing = [] if config_path.is_file() else ["config.json"]
@@ -59,7 +63,7 @@ def _read_folder(folder: Path) -> Checkpoint:
     if not any((folder / name).is_file() for name in VOCABULARY_FILES):
         missing.append(" or ".join(VOCABULARY_FILES))
     if missing:
-        raise CheckpointError(f"{folder}: not a checkpoint; missing: {'; '.join(missing)}")
+        raise CheckpointError("not a checkpoint", where=folder, remedy=f"missing: {'; '.join(missing)}")
     config = read_json(config_path)
     return Checkpoint(
         folder,
@@ -76,11 +80,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise CheckpointError(
+            f"cannot be read ({error.strerror})", where=path, remedy="check its permissions"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error}); download the checkpoint again") from None
+        raise CheckpointError(f"not JSON ({error})", where=path, remedy="download the checkpoint again") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: got a JSON {type(value).__name__}, wanted an object; download it again")
+        raise CheckpointError(
+            f"got a JSON {type(value).__name__}", where=path, wanted="an object", remedy="download it again"
+        )
     return value
 
 

@@ -21,5 +21,5 @@ def download(model_id: str, revision: str | None = None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"{model_id}: cannot be downloaded ({reason}); check the id and the network, or give a folder"
+            f"cannot be downloaded ({reason})", where=model_id, remedy="check the id and the network, or give a folder"
         ) from None

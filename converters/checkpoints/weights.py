@@ -42,7 +42,9 @@ def read_weights(folder: Path) -> dict[str, Array]:
     if files and files[0].suffix == ".json":
         lost = sorted(_weight_map(files[0]).keys() - tensors.keys())
         if lost:
-            raise CheckpointError(f"{files[0]}: names tensors that no shard holds: {', '.join(lost)}; {_AGAIN}")
+            raise CheckpointError(
+                f"names tensors that no shard holds: {', '.join(lost)}", where=files[0], remedy=_AGAIN
+            )
     return tensors
 
 
@@ -63,7 +65,9 @@ def _weight_map(path: Path) -> dict[str, str]:
         if not all(isinstance(name, str) for name in weight_map.values()):
             raise TypeError("weight_map")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CheckpointError(f"{path}: not a shard index (no `weight_map` of tensor to file name); {_AGAIN}") from None
+        raise CheckpointError(
+            "not a shard index (no `weight_map` of tensor to file name)", where=path, remedy=_AGAIN
+        ) from None
     return dict(weight_map)
 
 
@@ -72,10 +76,10 @@ def _shards(index: Path) -> list[Path]:
     names = sorted(set(_weight_map(index).values()))
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise CheckpointError(f"{index}: names files outside the checkpoint: {', '.join(outside)}; {_AGAIN}")
+        raise CheckpointError(f"names files outside the checkpoint: {', '.join(outside)}", where=index, remedy=_AGAIN)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise CheckpointError(f"{index}: shards are missing: {', '.join(missing)}; {_AGAIN}")
+        raise CheckpointError(f"shards are missing: {', '.join(missing)}", where=index, remedy=_AGAIN)
     return [folder / name for name in names]
 
 
@@ -89,7 +93,7 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
         # numpy has no bfloat16: it is the upper half of a float32.
         return {name: _from_bytes(name, entry, path) for name, entry in safetensors.deserialize(path.read_bytes())}
     except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as safetensors ({error}); {_AGAIN}") from None
+        raise CheckpointError(f"cannot be read as safetensors ({error})", where=path, remedy=_AGAIN) from None
 
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U8": "<u1"}
@@ -103,5 +107,7 @@ def _from_bytes(name: str, entry: dict[str, object], path: Path) -> Array:
     if kind == "BOOL":
         return np.frombuffer(data, np.bool_).reshape(shape)  # type: ignore[call-overload, no-any-return]
     if kind not in _TYPES:
-        raise CheckpointError(f"{path}: tensor {name} has type {kind}, which is no weight type; save it as float32")
+        raise CheckpointError(
+            f"tensor {name} has type {kind}, which is no weight type", where=path, remedy="save it as float32"
+        )
     return np.frombuffer(data, _TYPES[str(kind)]).reshape(shape)  # type: ignore[call-overload, no-any-return]

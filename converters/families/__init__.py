@@ -30,8 +30,9 @@ def read_encoder(checkpoint: Checkpoint) -> Encoder:
     kind = checkpoint.config.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise CheckpointError(
-            f"{checkpoint.path}/config.json: model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} "
-            "are; edge-qa convert --torch exports others through transformers"
+            f"model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} are",
+            where=f"{checkpoint.path}/config.json",
+            remedy="`torch` exports others through transformers",
         )
     settings = pruning_settings(checkpoint)
     if settings is not None:

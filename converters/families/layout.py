@@ -161,8 +161,9 @@ def finish(reader: TensorReader, family: str, ignored: tuple[str, ...], prefix: 
     if inside:
         # Something in a layer that is not computed makes every answer wrong.
         raise CheckpointError(
-            f"{reader.path}: layers hold tensors that {family} does not have: {', '.join(inside[:10])}; "
-            "wanted an ordinary checkpoint of this family"
+            f"layers hold tensors that {family} does not have: {', '.join(inside[:10])}",
+            where=reader.path,
+            remedy="wanted an ordinary checkpoint of this family",
         )
     if unknown:
         _logger.warning("%s: tensors that %s does not have were left out: %s", reader.path, family, ", ".join(unknown))

@@ -105,6 +105,6 @@ class TensorReader:
             shown = self.problems[:20]
             more = f"; and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
             raise CheckpointError(
-                f"{self.path}: {'; '.join(shown)}{more}; wanted a complete question-answering checkpoint"
+                f"{'; '.join(shown)}{more}", where=self.path, remedy="wanted a complete question-answering checkpoint"
             )
         return sorted(name for name in self.tensors.keys() - self.used if not name.startswith(ignored))

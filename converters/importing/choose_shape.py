@@ -59,7 +59,9 @@ def choose_shape(
         if freed is not None:
             return freed
     if shaped.batch not in (1, None):
-        raise CheckpointError(f"{where}: takes batches of {shaped.batch} only; export it with a batch of 1 or any")
+        raise CheckpointError(
+            f"takes batches of {shaped.batch} only", where=where, remedy="export it with a batch of 1 or any"
+        )
     if reason and shaped.tokens is not None:
         note = f"kept at {shaped.tokens} tokens, to which every input is padded: with its axes freed the graph {reason}"
         return replace(shaped, notes=(note,))
@@ -74,7 +76,7 @@ def _run_original(found: "ov.Model", adapted: "ov.Model", roles: Roles, limits: 
     try:
         original = run_as_found(found, roles)
     except RuntimeError as error:
-        raise CheckpointError(f"{where}: OpenVINO cannot compile it for this CPU ({one_line(error)})") from None
+        raise CheckpointError(f"OpenVINO cannot compile it for this CPU ({one_line(error)})", where=where) from None
     longest = min(limits.longest, original.tokens or limits.longest)
     inputs = seeded_inputs(replace(limits, longest=longest))
     expected = expected_logits(original, inputs, where)

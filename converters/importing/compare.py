@@ -133,11 +133,14 @@ def expected_logits(original: Run, inputs: list[Inputs], where: str) -> list[Log
             logits = original(case)
         except RuntimeError as error:
             raise CheckpointError(
-                f"{where}: fails on an input of {tokens} tokens, which its own shapes allow ({one_line(error)}); "
-                "export it again with both axes dynamic, or with one fixed length"
+                f"fails on an input of {tokens} tokens, which its own shapes allow ({one_line(error)})",
+                where=where,
+                remedy="export it again with both axes dynamic, or with one fixed length",
             ) from None
         if not all(np.isfinite(side[case["attention_mask"] > 0]).all() for side in logits):
-            raise CheckpointError(f"{where}: gives logits that are not finite; download or export the model again")
+            raise CheckpointError(
+                "gives logits that are not finite", where=where, remedy="download or export the model again"
+            )
         found.append(logits)
     return found
 
@@ -164,6 +167,8 @@ def check(difference: float, tolerance: float, where: str) -> None:
     """Raise VerificationError if a difference is too large."""
     if not difference <= tolerance:
         raise VerificationError(
-            f"{where}: the bundle's logits differ from the model's own by {difference:.2e} (relative), wanted at most "
-            f"{tolerance:.0e}; nothing was written; please report this with the model"
+            f"the bundle's logits differ from the model's own by {difference:.2e} (relative)",
+            where=where,
+            wanted=f"at most {tolerance:.0e}; nothing was written",
+            remedy="please report this with the model",
         )

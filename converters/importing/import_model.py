@@ -118,7 +118,9 @@ def _read_tokenizer(
     tokenizer: str | os.PathLike[str] | None, vocab: str | os.PathLike[str] | None, lower_case: bool
 ) -> str:
     if (tokenizer is None) == (vocab is None):
-        raise InputError("tokenizer, vocab: got both or neither; give the model's tokenizer.json or its vocab.txt")
+        raise InputError(
+            "got both or neither", where="tokenizer, vocab", remedy="give the model's tokenizer.json or its vocab.txt"
+        )
     if vocab is not None:
         made: str = wordpiece(Path(vocab), {"do_lower_case": lower_case}).to_str()
         return made
@@ -128,7 +130,9 @@ def _read_tokenizer(
         read = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:
         raise CheckpointError(
-            f"{path}: cannot be read as a tokenizer.json ({one_line(error)}); a vocab.txt is given as vocab"
+            f"cannot be read as a tokenizer.json ({one_line(error)})",
+            where=path,
+            remedy="a vocab.txt is given as vocab",
         ) from None
     # Training leftovers; the runtime cuts and pads by itself.
     read.no_truncation()
@@ -141,8 +145,9 @@ def _check_tokenizer(tokenizer_json: str, vocabulary: int, where: str) -> tuple[
     ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
     if ids > vocabulary:
         raise CheckpointError(
-            f"{where}: the tokenizer gives ids up to {ids - 1}, the word embeddings have {vocabulary} rows; "
-            "use the tokenizer that belongs to the model"
+            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {vocabulary} rows",
+            where=where,
+            remedy="use the tokenizer that belongs to the model",
         )
     if ids < vocabulary:
         return (f"the tokenizer has {ids} ids, the word embeddings {vocabulary} rows: is it this model's own?",)
@@ -165,7 +170,7 @@ def _find_limits(source: Source, roles: Roles) -> tuple[Limits, tuple[str, ...]]
         positions = count_positions(source.model, roles)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{source.path}: its position embeddings cannot be computed ({one_line(error)})"
+            f"its position embeddings cannot be computed ({one_line(error)})", where=source.path
         ) from None
     axis = source.model.inputs[roles.inputs["input_ids"].index].get_partial_shape()[1]
     length = int(axis.get_length()) if axis.is_static else None
@@ -197,8 +202,9 @@ def _describe(shaped: Shaped, about: Survey, limits: Limits, where: str) -> Mode
         cost = count(shaped.model, 384, longest=shaped.longest)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{where}: holds shapes that depend on more than the shape of its inputs ({one_line(error)}); "
-            "export it with one fixed length"
+            f"holds shapes that depend on more than the shape of its inputs ({one_line(error)})",
+            where=where,
+            remedy="export it with one fixed length",
         ) from None
     return ModelRecord(
         family="imported",

@@ -31,10 +31,12 @@ class Source:
 def read_source(path: Path) -> Source:
     """Read MODEL.xml with the MODEL.bin beside it, or MODEL.onnx. Raises CheckpointError."""
     if path.is_dir():
-        raise CheckpointError(f"{path}: a folder; give the .xml or .onnx file in it")
+        raise CheckpointError("a folder", where=path, remedy="give the .xml or .onnx file in it")
     kind = path.suffix.lower()
     if kind not in (".xml", ".onnx"):
-        raise CheckpointError(f"{path}: got a {kind or 'nameless kind of'} file, wanted OpenVINO's .xml or an .onnx")
+        raise CheckpointError(
+            f"got a {kind or 'nameless kind of'} file", where=path, wanted="OpenVINO's .xml or an .onnx"
+        )
     files = [path] if kind == ".onnx" else [path, path.with_suffix(".bin")]
     for file in files:
         _check_file(file, path)
@@ -45,9 +47,11 @@ def read_source(path: Path) -> Source:
         version = _check_ir(path)
         return Source(path, f"IR v{version}", this_core().read_model(path), sha256)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise CheckpointError(
+            f"cannot be read ({error.strerror})", where=path, remedy="check its permissions"
+        ) from None
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: OpenVINO cannot read it ({one_line(error)}); {_AGAIN}") from None
+        raise CheckpointError(f"OpenVINO cannot read it ({one_line(error)})", where=path, remedy=_AGAIN) from None
 
 
 def one_line(error: Exception) -> str:
@@ -59,14 +63,14 @@ def one_line(error: Exception) -> str:
 def _check_file(file: Path, model: Path) -> None:
     if file.is_symlink():
         # The weights are looked for beside the name, and what a link points to may lie elsewhere.
-        raise CheckpointError(f"{file}: a symbolic link; wanted the file itself, copy it with cp -L")
+        raise CheckpointError("a symbolic link", where=file, remedy="wanted the file itself, copy it with cp -L")
     if not file.exists():
         hint = "give an .xml or .onnx file" if file == model else f"put it beside {model.name}, it holds the weights"
-        raise CheckpointError(f"{file}: does not exist; {hint}")
+        raise CheckpointError("does not exist", where=file, remedy=hint)
     if not file.is_file():
-        raise CheckpointError(f"{file}: not a plain file; wanted the file itself")
+        raise CheckpointError("not a plain file", where=file, remedy="wanted the file itself")
     if not file.stat().st_size:
-        raise CheckpointError(f"{file}: empty; {_AGAIN}")
+        raise CheckpointError("empty", where=file, remedy=_AGAIN)
 
 
 def _hash(files: list[Path]) -> str:
@@ -83,12 +87,14 @@ def _check_ir(path: Path) -> int:
     with path.open("rb") as file:
         found = _NET.search(file.read(_HEAD_BYTES))
     if found is None:
-        raise CheckpointError(f"{path}: not an OpenVINO IR (no <net version=...> in it); {_AGAIN}")
+        raise CheckpointError("not an OpenVINO IR (no <net version=...> in it)", where=path, remedy=_AGAIN)
     version = int(found.group(1))
     if version not in _IR_VERSIONS:
         raise CheckpointError(
-            f"{path}: IR version {version}, wanted {' or '.join(map(str, _IR_VERSIONS))}; "
-            "convert the original model with a newer OpenVINO"
+            f"IR version {version}",
+            where=path,
+            wanted=" or ".join(map(str, _IR_VERSIONS)),
+            remedy="convert the original model with a newer OpenVINO",
         )
     return version
 
@@ -96,8 +102,11 @@ def _check_ir(path: Path) -> int:
 def _read_onnx(path: Path) -> "ov.Model":
     if _EXTERNAL in path.read_bytes():
         raise CheckpointError(
-            f"{path}: keeps its weights in other files; save it as one file "
-            "(onnx.save(onnx.load(PATH), NEW), or torch.onnx.export(..., external_data=False))"
+            "keeps its weights in other files",
+            where=path,
+            remedy=(
+                "save it as one file (onnx.save(onnx.load(PATH), NEW), or torch.onnx.export(..., external_data=False))"
+            ),
         )
     frontend = ov.frontend.FrontEndManager().load_by_framework("onnx")
     try:
@@ -105,5 +114,5 @@ def _read_onnx(path: Path) -> "ov.Model":
     except Exception as error:  # the frontend's errors have no common class
         raise RuntimeError(str(error)) from None
     if not model.outputs:
-        raise CheckpointError(f"{path}: holds no ONNX graph; {_AGAIN}")
+        raise CheckpointError("holds no ONNX graph", where=path, remedy=_AGAIN)
     return model

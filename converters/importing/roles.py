@@ -87,7 +87,9 @@ def _find_inputs(model: "ov.Model", tables: tuple[Table, ...], where: str) -> di
     wrong = [port for port in model.inputs if not _is_token_wise(port)]
     if wrong or not model.inputs:
         got = "; ".join(map(describe_port, wrong or model.inputs)) or "none"
-        raise CheckpointError(f"{where}: got the inputs {got}; {_WANTED_INPUTS}, integers of shape (batch, tokens)")
+        raise CheckpointError(
+            f"got the inputs {got}", where=where, remedy=f"{_WANTED_INPUTS}, integers of shape (batch, tokens)"
+        )
     found: dict[str, FoundInput] = {}
     for by_name in (True, False):
         # No table is the words' any more where a name said which one is.
@@ -101,7 +103,7 @@ def _find_inputs(model: "ov.Model", tables: tuple[Table, ...], where: str) -> di
             if not by_name:
                 role, how = _used_role(uses[index], largest, _tokens(port))
             if role is not None and role in found:
-                raise CheckpointError(f"{where}: two inputs could be {role}; got {listing}; {_WANTED_INPUTS}")
+                raise CheckpointError(f"two inputs could be {role}; got {listing}", where=where, remedy=_WANTED_INPUTS)
             if role is not None:
                 found[role] = FoundInput(index, how, _table_of(role, uses[index]))
     unknown = [port for i, port in enumerate(model.inputs) if all(entry.index != i for entry in found.values())]
@@ -111,9 +113,11 @@ def _find_inputs(model: "ov.Model", tables: tuple[Table, ...], where: str) -> di
             ([f"no input could be {' or '.join(missing)}"] if missing else [])
             + ([f"no role for {', '.join(map(describe_port, unknown))}"] if unknown else [])
         )
-        raise CheckpointError(f"{where}: {problem}; got {listing}; {_WANTED_INPUTS}")
+        raise CheckpointError(f"{problem}; got {listing}", where=where, remedy=_WANTED_INPUTS)
     if found["input_ids"].table is None:
-        raise CheckpointError(f"{where}: input_ids indexes no embedding table; got {listing}; wanted a text model")
+        raise CheckpointError(
+            f"input_ids indexes no embedding table; got {listing}", where=where, remedy="wanted a text model"
+        )
     return {role: found[role] for role in INPUT_ROLES if role in found}
 
 
@@ -161,7 +165,7 @@ def _find_outputs(model: "ov.Model", tokens: int | None, where: str) -> tuple[di
     for index, port in enumerate(model.outputs):
         role = _named_role(port.get_names(), _OUTPUT_NAMES)
         if role is not None and _fits(port, tokens, 2) and named.setdefault(role, index) != index:
-            raise CheckpointError(f"{where}: two outputs are called {role}; got {listing}; {_WANTED_OUTPUTS}")
+            raise CheckpointError(f"two outputs are called {role}; got {listing}", where=where, remedy=_WANTED_OUTPUTS)
     notes: tuple[str, ...] = ()
     flat = [index for index, port in enumerate(model.outputs) if _fits(port, tokens, 2)]
     paired = [index for index, port in enumerate(model.outputs) if _fits(port, tokens, 3)]
@@ -177,7 +181,7 @@ def _find_outputs(model: "ov.Model", tokens: int | None, where: str) -> tuple[di
         }
         notes = ("one output of two values a token was split: the first is start, the second end",)
     else:
-        raise CheckpointError(f"{where}: got the outputs {listing}; {_WANTED_OUTPUTS}")
+        raise CheckpointError(f"got the outputs {listing}", where=where, remedy=_WANTED_OUTPUTS)
     used = {entry.index for entry in found.values()}
     dropped = [describe_port(port) for index, port in enumerate(model.outputs) if index not in used]
     return found, notes + ((f"outputs left out: {'; '.join(dropped)}",) if dropped else ())

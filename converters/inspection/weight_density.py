@@ -31,8 +31,9 @@ def lost_zeros(before: Bundle, after: Bundle) -> dict[str, int]:
         if name not in masks or masks[name].shape != mask.shape:
             got = "missing" if name not in masks else "x".join(map(str, masks[name].shape))
             raise BundleError(
-                f"{after.path}: matrix {name} is {got}, in {before.path} it is {'x'.join(map(str, mask.shape))}; "
-                "compare two bundles of the same model"
+                f"matrix {name} is {got}, in {before.path} it is {'x'.join(map(str, mask.shape))}",
+                where=after.path,
+                remedy="compare two bundles of the same model",
             )
         lost[name] = int(np.count_nonzero(masks[name] & ~mask))
     return lost
@@ -46,7 +47,7 @@ def nonzero_masks(bundle: Bundle) -> Iterator[tuple[str, Mask]]:
     try:
         model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
-        raise BundleError(f"{bundle.path}: OpenVINO cannot read its model; make the bundle again") from None
+        raise BundleError("OpenVINO cannot read its model", where=bundle.path, remedy="make the bundle again") from None
     for node, index, weight in product_weights(model):
         if node.get_type_name() == "MatMul" and index == 1 and len(weight.shape) == 2:
             outputs_first = node.get_attributes()["transpose_b"] != _is_turned(node.input_value(1).get_node())

@@ -36,11 +36,11 @@ def read_back(bundle: Bundle) -> Encoder:
     bundle, and for an IR with other names.
     """
     if bundle.manifest.precision == "int8":
-        raise BundleError(f"{bundle.path}: is quantized; give the FP16 bundle that it was made from")
+        raise BundleError("is quantized", where=bundle.path, remedy="give the FP16 bundle that it was made from")
     try:
         model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
-        raise BundleError(f"{bundle.path}: OpenVINO cannot read its model; make the bundle again") from None
+        raise BundleError("OpenVINO cannot read its model", where=bundle.path, remedy="make the bundle again") from None
     return _Reader(model, bundle).encoder()
 
 
@@ -67,8 +67,9 @@ class _Reader:
         node = self.nodes.get(name)
         if node is None or node.get_type_name() != kind:
             raise BundleError(
-                f"{self.where}: its model has no {kind} called {name}; wanted a bundle that edge-qa convert wrote "
-                "with FP16 weights; convert the checkpoint again"
+                f"its model has no {kind} called {name}; wanted a bundle that edge-qa convert wrote with FP16 weights",
+                where=self.where,
+                remedy="convert the checkpoint again",
             )
         return node
 
@@ -84,8 +85,10 @@ class _Reader:
         name = source.get_friendly_name()
         if source.get_type_name() != "Constant":
             raise BundleError(
-                f"{self.where}: input {index} of {node.get_friendly_name()} is a {source.get_type_name()}, wanted a "
-                "constant; convert the checkpoint again"
+                f"input {index} of {node.get_friendly_name()} is a {source.get_type_name()}",
+                where=self.where,
+                wanted="a constant",
+                remedy="convert the checkpoint again",
             )
         if name not in self.arrays:
             self.arrays[name] = np.array(source.get_data())

@@ -49,8 +49,9 @@ def apply_pruning(checkpoint: Checkpoint, settings: PruningSettings) -> Checkpoi
     left = sorted(name for name in tensors if name not in used and ADDED.search(name))
     if left:
         raise CheckpointError(
-            f"{checkpoint.path}: {left[0]} belongs to no pruning method that is known here; compile the model with "
-            "the tool that trained it first"
+            f"{left[0]} belongs to no pruning method that is known here",
+            where=checkpoint.path,
+            remedy="compile the model with the tool that trained it first",
         )
     plain = {name: array for name, array in tensors.items() if name not in used}
     return replace(checkpoint, config=config, tensors=plain)
@@ -69,8 +70,10 @@ def _check_complete(checkpoint: Checkpoint, modules: list[str]) -> None:
         got, wanted = kinds.count(kind), weights.count(f"{kind}.weight")
         if got != wanted:
             raise CheckpointError(
-                f"{checkpoint.path}: {got} of {wanted} layers {kind} have mask scores, wanted all of them; save the "
-                "checkpoint again as pytorch_model.bin"
+                f"{got} of {wanted} layers {kind} have mask scores",
+                where=checkpoint.path,
+                wanted="all of them",
+                remedy="save the checkpoint again as pytorch_model.bin",
             )
 
 
@@ -85,7 +88,9 @@ def _mask_linear(tensors: dict[str, Array], module: str, settings: PruningSettin
     if rows is not None or columns is not None:
         rule = settings.attention if _is_attention(module, settings) else settings.dense
         if rule is None:
-            raise CheckpointError(f"{where}: has mask scores, which {SETTINGS_FILE} says are disabled; {OPTIONS}")
+            raise CheckpointError(
+                f"has mask scores, which {SETTINGS_FILE} says are disabled", where=where, remedy=OPTIONS
+            )
         if columns is None and rows is not None and rows.ndim == 2:
             mask = mask_from_blocks(rows, weight, rule, where)
         else:
@@ -98,8 +103,10 @@ def _mask_linear(tensors: dict[str, Array], module: str, settings: PruningSettin
             mask = mask * mask_two_of_four(ampere, weight, where)
         else:
             raise CheckpointError(
-                f"{where}: has 2:4 mask scores, and ampere_pruning_method is {settings.ampere!r} in {SETTINGS_FILE}, "
-                "which is not known here; compile the model with nn_pruning first"
+                f"has 2:4 mask scores, and ampere_pruning_method is {settings.ampere!r} in {SETTINGS_FILE}, "
+                "which is not known here",
+                where=where,
+                remedy="compile the model with nn_pruning first",
             )
     # No negative zeros: a plain checkpoint of the same model should give the same bytes.
     tensors[f"{module}.weight"] = np.where(mask != 0, weight * mask, 0).astype(weight.dtype)
@@ -112,8 +119,9 @@ def _mask_bias(tensors: dict[str, Array], name: str, empty: Array, masked: bool 
         return
     if masked is None:
         raise CheckpointError(
-            f"{where}: {int(empty.sum())} rows are masked as a whole, and nothing says whether their biases are too; "
-            "give --mask-bias or --no-mask-bias"
+            f"{int(empty.sum())} rows are masked as a whole, and nothing says whether their biases are too",
+            where=where,
+            remedy="give `mask_bias`",
         )
     if masked:
         tensors[name] = np.where(empty, 0, tensors[name]).astype(tensors[name].dtype)
@@ -130,15 +138,19 @@ def _fold_norms(checkpoint: Checkpoint, tensors: dict[str, Array], accumulators:
     norms = [name for name in tensors if re.search(r"(LayerNorm|layer_norm)\.weight$", name)]
     if len(norms) != len(accumulators):
         raise CheckpointError(
-            f"{checkpoint.path}: {len(accumulators)} of {len(norms)} layer norms were on their way to no-norm, "
-            "wanted all of them; download the checkpoint again"
+            f"{len(accumulators)} of {len(norms)} layer norms were on their way to no-norm",
+            where=checkpoint.path,
+            wanted="all of them",
+            remedy="download the checkpoint again",
         )
     epsilon = checkpoint.config.get("layer_norm_eps", 1e-12)
     for accumulator in accumulators:
         name = accumulator.removesuffix(_ACCUMULATOR)
         sums = tensors[accumulator].astype(np.float64)
         if sums.shape != (3,) or not sums[2] > 0:
-            raise CheckpointError(f"{checkpoint.path}: {accumulator}: holds no running mean; train the model on")
+            raise CheckpointError(
+                f"{accumulator}: holds no running mean", where=checkpoint.path, remedy="train the model on"
+            )
         mean, variance = sums[0] / sums[2], sums[1] / sums[2]
         weight = tensors[f"{name}.weight"].astype(np.float64) / np.sqrt(variance + epsilon)
         tensors[f"{name}.bias"] = (tensors[f"{name}.bias"].astype(np.float64) - mean * weight).astype(np.float32)

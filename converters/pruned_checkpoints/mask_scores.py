@@ -44,8 +44,9 @@ def mask_from_blocks(scores: Array, weight: Array, rule: MaskRule, where: str) -
     fits = scores.ndim == 2 and all(n and size % n == 0 for size, n in zip(weight.shape, scores.shape, strict=True))
     if not fits:
         raise CheckpointError(
-            f"{where}: mask scores of shape {_shape(scores)} do not cut a {_shape(weight)} weight into equal blocks; "
-            "download the checkpoint again"
+            f"mask scores of shape {_shape(scores)} do not cut a {_shape(weight)} weight into equal blocks",
+            where=where,
+            remedy="download the checkpoint again",
         )
     mask = _keep(scores.astype(np.float32), rule, where)
     for axis in (0, 1):
@@ -67,7 +68,9 @@ def mask_from_lines(
     None stands for scores of 1: nothing is pruned along that axis alone.
     """
     if any(scores is not None and scores.ndim != 1 for scores in (rows, columns)):
-        raise CheckpointError(f"{where}: scores of rows and columns must be vectors; download the checkpoint again")
+        raise CheckpointError(
+            "scores of rows and columns must be vectors", where=where, remedy="download the checkpoint again"
+        )
     row = np.ones(weight.shape[0] // block[0], np.float32) if rows is None else rows.astype(np.float32)
     column = np.ones(weight.shape[1] // block[1], np.float32) if columns is None else columns.astype(np.float32)
     return mask_from_blocks(np.outer(row, column), weight, rule, where)
@@ -76,7 +79,9 @@ def mask_from_lines(
 def mask_two_of_four(scores: Array, weight: Array, where: str) -> Array:
     """The 2 highest of every 4 inputs in a row are kept; scores of the weight's own shape."""
     if scores.shape != weight.shape or scores.shape[1] % 4:
-        raise CheckpointError(f"{where}: got scores {_shape(scores)}, wanted {_shape(weight)}, a multiple of 4 inputs")
+        raise CheckpointError(
+            f"got scores {_shape(scores)}", where=where, wanted=f"{_shape(weight)}, a multiple of 4 inputs"
+        )
     groups = scores.astype(np.float32).reshape(scores.shape[0], -1, 4)
     ordered = np.sort(groups, axis=2)
     if (ordered[:, :, 1] == ordered[:, :, 2]).any():
@@ -88,7 +93,7 @@ def mask_from_patterns(scores: Array, patterns: Array, weight: Array, where: str
     """For every 4 outputs of a column, the highest of `scores` (in, out/4, patterns) picks a row of `patterns`."""
     outputs, inputs = weight.shape
     if scores.shape != (inputs, outputs // 4, patterns.shape[0]) or patterns.shape[1:] != (4,) or outputs % 4:
-        raise CheckpointError(f"{where}: scores {_shape(scores)} do not fit a {_shape(weight)} weight")
+        raise CheckpointError(f"scores {_shape(scores)} do not fit a {_shape(weight)} weight", where=where)
     best = scores.max(axis=2, keepdims=True)
     if ((scores == best).sum(axis=2) > 1).any():
         raise _tie(where)
@@ -110,7 +115,9 @@ def _keep(scores: Array, rule: MaskRule, where: str) -> Array:
 
 def _highest(values: Array, share: float, where: str) -> Array:
     if not 0 <= share <= 1:
-        raise CheckpointError(f"{where}: got a mask threshold of {share}, wanted the share of weights to keep, 0 to 1")
+        raise CheckpointError(
+            f"got a mask threshold of {share}", where=where, wanted="the share of weights to keep, 0 to 1"
+        )
     kept = int(share * values.size)
     if kept in (0, values.size):
         return np.full(values.shape, float(kept > 0), np.float32)
@@ -128,8 +135,9 @@ def _sigmoid(x: Array) -> Array:
 
 def _tie(where: str) -> CheckpointError:
     return CheckpointError(
-        f"{where}: equal scores on both sides of the cut, so that what was pruned is not recorded; "
-        "compile the model with nn_pruning first"
+        "equal scores on both sides of the cut, so that what was pruned is not recorded",
+        where=where,
+        remedy="compile the model with nn_pruning first",
     )
 
 

@@ -11,7 +11,7 @@ from converters.pruned_checkpoints.mask_scores import MASK_METHODS, MaskRule
 from edge_qa.errors import CheckpointError
 
 SETTINGS_FILE = "sparse_args.json"
-OPTIONS = "give --mask-method and --mask-threshold"
+OPTIONS = "give `mask_method` and `mask_threshold`"
 # Name endings of everything that such a training adds to a linear layer or a norm.
 ADDED = re.compile(r"\.(mask_scores|accumulator|out_scale|global_topK_threshold|mask_module\..+|ampere_module\..+)$")
 _LEAST = 0.005
@@ -64,14 +64,20 @@ def pruning_settings(
     scores = sorted(name for name in checkpoint.tensors if "mask_scores" in name)
     if not scores:
         if (mask_method, mask_threshold, mask_bias) != (None, None, None):
-            raise CheckpointError(f"{checkpoint.path}: holds no mask scores; leave out the --mask options")
+            raise CheckpointError(
+                "holds no mask scores",
+                where=checkpoint.path,
+                remedy="leave out `mask_method` and its like",
+            )
         added = any(ADDED.search(name) for name in checkpoint.tensors)
         return PruningSettings(None, None, relu=relu) if added or relu else None
     method = mask_method or checkpoint.config.get("pruning_method")
     if not recorded and method is None:
         raise CheckpointError(
-            f"{checkpoint.path}: holds {len(scores)} tensors of mask scores ({scores[0]}) and no {SETTINGS_FILE} that "
-            f"says how they become masks; {OPTIONS}"
+            f"holds {len(scores)} tensors of mask scores ({scores[0]}) and no {SETTINGS_FILE} that says how "
+            "they become masks",
+            where=checkpoint.path,
+            remedy=OPTIONS,
         )
     _check_recorded(file, recorded, mask_threshold)
     threshold = recorded.get("final_threshold") if mask_threshold is None else mask_threshold
@@ -101,13 +107,15 @@ def _check_recorded(file: Any, recorded: dict[str, Any], mask_threshold: float |
     """Raise CheckpointError for what sparse_args.json only refers to."""
     if recorded.get("rewind_model_name_or_path") is not None:
         raise CheckpointError(
-            f"{file}: rewind_model_name_or_path lets another model's heads through the masks, and that model is not "
-            "here; compile the model with nn_pruning first"
+            "rewind_model_name_or_path lets another model's heads through the masks, and that model is not here",
+            where=file,
+            remedy="compile the model with nn_pruning first",
         )
     if mask_threshold is None and recorded.get("eval_with_current_patch_params") is True:
         raise CheckpointError(
-            f"{file}: eval_with_current_patch_params takes the threshold from a schedule that is not recorded; "
-            "give --mask-threshold"
+            "eval_with_current_patch_params takes the threshold from a schedule that is not recorded",
+            where=file,
+            remedy="give `mask_threshold`",
         )
 
 
@@ -116,20 +124,24 @@ def _rule(where: str, key: str, method: Any, threshold: Any, least: Any) -> Mask
     if name == "disabled":
         return None
     if name not in MASK_METHODS:
-        raise CheckpointError(f"{where}: {key} {method!r} is not known; {OPTIONS}, one of {', '.join(MASK_METHODS)}")
+        raise CheckpointError(
+            f"{key} {method!r} is not known", where=where, remedy=f"{OPTIONS}, one of {', '.join(MASK_METHODS)}"
+        )
     if name == "l0":
         threshold = 0.0
     if not _is_number(threshold):
-        raise CheckpointError(f"{where}: final_threshold: got {threshold!r}, wanted a number; give --mask-threshold")
+        raise CheckpointError(
+            f"final_threshold: got {threshold!r}", where=where, wanted="a number", remedy="give `mask_threshold`"
+        )
     if not _is_number(least) or not 0 <= least <= 1:
-        raise CheckpointError(f"{where}: linear_min_parameters: got {least!r}, wanted a share, 0 to 1")
+        raise CheckpointError(f"linear_min_parameters: got {least!r}", where=where, wanted="a share, 0 to 1")
     return MaskRule(name, float(threshold), float(least))  # type: ignore[arg-type]
 
 
 def _block(where: str, recorded: dict[str, Any], key: str) -> int:
     value = recorded.get(key, 1)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CheckpointError(f"{where}: {key}: got {value!r}, wanted a whole number of at least 1")
+        raise CheckpointError(f"{key}: got {value!r}", where=where, wanted="a whole number of at least 1")
     return value
 
 

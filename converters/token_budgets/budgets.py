@@ -32,7 +32,9 @@ def dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) -> "ov.M
     heads = bundle.manifest.model.heads
     if heads is None:
         raise BundleError(
-            f"{bundle.path}: was imported, and its layers are not known; only what edge-qa convert made can drop tokens"
+            "was imported, and its layers are not known",
+            where=bundle.path,
+            remedy="only what edge-qa convert made can drop tokens",
         )
     keep.check(heads)
     model = this_core().read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))

@@ -79,7 +79,7 @@ class Keep:
         if self.step < 1:
             problems.append(f"got a step of {self.step}, wanted at least 1")
         if problems:
-            raise InputError(f"token dropping: {'; '.join(problems)}")
+            raise InputError("; ".join(problems), where="token dropping")
 
 
 def kept_tokens(share: float, length: int, step: int) -> int:
@@ -110,8 +110,9 @@ class _Dropper:
     def find(self, name: str) -> "ov.Node":
         if name not in self.nodes:
             raise BundleError(
-                f"token dropping: the model has no node called {name}; wanted a bundle that edge-qa convert made of a "
-                "checkpoint; an imported model cannot drop tokens"
+                f"the model has no node called {name}; wanted a bundle that edge-qa convert made of a checkpoint",
+                where="token dropping",
+                remedy="an imported model cannot drop tokens",
             )
         return self.nodes[name]
 

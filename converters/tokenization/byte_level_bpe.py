@@ -27,13 +27,15 @@ def byte_level_bpe(vocabulary: Path, settings: dict[str, Any]) -> Tokenizer:
         tokenizer = Tokenizer(models.BPE(vocab, pairs))
     except Exception as error:  # the library raises Exception itself for a merge of unknown tokens
         raise CheckpointError(
-            f"{vocabulary}: cannot be read with {merges.name} beside it ({error}); download the checkpoint again"
+            f"cannot be read with {merges.name} beside it ({error})",
+            where=vocabulary,
+            remedy="download the checkpoint again",
         ) from None
     special = {kind: special_token(settings, kind, default) for kind, default in _SPECIAL.items()}
     cls, sep = special["cls"], special["sep"]
     lost = [token for token in (cls, sep) if token not in vocab]
     if lost:
-        raise CheckpointError(f"{vocabulary}: holds no {', '.join(lost)}; wanted RoBERTa's vocabulary")
+        raise CheckpointError(f"holds no {', '.join(lost)}", where=vocabulary, remedy="wanted RoBERTa's vocabulary")
     prefix_space = bool(settings.get("add_prefix_space", False))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
     tokenizer.decoder = decoders.ByteLevel()

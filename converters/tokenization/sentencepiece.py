@@ -52,12 +52,14 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
             raise ValueError("it holds no vocabulary")
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
         raise CheckpointError(
-            f"{path}: cannot be read as a SentencePiece model ({error}); download the checkpoint again"
+            f"cannot be read as a SentencePiece model ({error})", where=path, remedy="download the checkpoint again"
         ) from None
     if algorithm != _UNIGRAM:
         raise CheckpointError(
-            f"{path}: got a SentencePiece model of type {algorithm}, wanted 1 (unigram); make a tokenizer.json with "
-            "transformers"
+            f"got a SentencePiece model of type {algorithm}",
+            where=path,
+            wanted="1 (unigram)",
+            remedy="make a tokenizer.json with transformers",
         )
     return SentencePieceModel(pieces, algorithm, unknown, charsmap)
 
@@ -130,7 +132,9 @@ def _unigram(vocab: Scored, unknown: int, steps: list[Any], path: Path) -> Token
     try:
         tokenizer = Tokenizer(models.Unigram(vocab, unknown, False))
     except Exception as error:
-        raise CheckpointError(f"{path}: its vocabulary cannot be used ({error}); download it again") from None
+        raise CheckpointError(
+            f"its vocabulary cannot be used ({error})", where=path, remedy="download it again"
+        ) from None
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
@@ -143,7 +147,7 @@ def _finish(tokenizer: Tokenizer, settings: dict[str, Any], defaults: dict[str, 
     mark_special(tokenizer, list(special.values()), mask=special["mask"])
     lost = [special[kind] for kind in ("cls", "sep") if tokenizer.token_to_id(special[kind]) is None]
     if lost:
-        raise CheckpointError(f"{path}: holds no {', '.join(lost)}; wanted the model's own vocabulary")
+        raise CheckpointError(f"holds no {', '.join(lost)}", where=path, remedy="wanted the model's own vocabulary")
     return special["cls"], special["sep"]
 
 
@@ -153,14 +157,19 @@ def _charsmap(model: SentencePieceModel, path: Path) -> list[Any]:
     try:
         return [normalizers.Precompiled(model.charsmap)]
     except Exception as error:
-        raise CheckpointError(f"{path}: its normalisation cannot be read ({error}); download it again") from None
+        raise CheckpointError(
+            f"its normalisation cannot be read ({error})", where=path, remedy="download it again"
+        ) from None
 
 
 def _require_first(path: Path, model: SentencePieceModel, wanted: tuple[str, ...]) -> None:
     got = tuple(piece for piece, _ in model.pieces[: len(wanted)])
     if got != wanted:
         raise CheckpointError(
-            f"{path}: begins with {', '.join(got)}, wanted {', '.join(wanted)}; it belongs to another kind of model"
+            f"begins with {', '.join(got)}",
+            where=path,
+            wanted=", ".join(wanted),
+            remedy="it belongs to another kind of model",
         )
 
 

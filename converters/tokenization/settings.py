@@ -56,8 +56,9 @@ def add_tokens(tokenizer: Tokenizer, settings: dict[str, Any], where: Path) -> N
         got = tokenizer.token_to_id(token.content)
         if got != index:
             raise CheckpointError(
-                f"{where}: added token {token.content!r} has id {index}, the vocabulary makes it {got}; "
-                "the vocabulary belongs to another model, or make a tokenizer.json with transformers"
+                f"added token {token.content!r} has id {index}, the vocabulary makes it {got}",
+                where=where,
+                remedy=("the vocabulary belongs to another model, or make a tokenizer.json with transformers"),
             )
         there.add(token.content)
     more = [_added_token(entry, where, special=True) for entry in _more_special(settings)]
@@ -70,14 +71,16 @@ def _by_id(settings: dict[str, Any], where: Path) -> list[tuple[int, Any]]:
         return sorted(((int(index), entry) for index, entry in entries.items()), key=lambda pair: pair[0])
     except (AttributeError, TypeError, ValueError):
         raise CheckpointError(
-            f"{where}: added tokens: wanted whole numbers as ids; download the checkpoint again"
+            "added tokens: wanted whole numbers as ids", where=where, remedy="download the checkpoint again"
         ) from None
 
 
 def _added_token(entry: Any, where: Path, *, special: bool = False) -> AddedToken:
     content = _content(entry)
     if not content:
-        raise CheckpointError(f"{where}: added token: got {entry!r}, wanted its text; download the checkpoint again")
+        raise CheckpointError(
+            f"added token: got {entry!r}", where=where, wanted="its text", remedy="download the checkpoint again"
+        )
     flags = {name: bool(entry[name]) for name in _FLAGS if name in entry} if isinstance(entry, dict) else {}
     return AddedToken(content, **(flags | {"special": True} if special else flags))
 
@@ -99,7 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error}); download the checkpoint again") from None
+        raise CheckpointError(f"not JSON ({error})", where=path, remedy="download the checkpoint again") from None
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path}: got a JSON {type(settings).__name__}, wanted an object")
+        raise CheckpointError(f"got a JSON {type(settings).__name__}", where=path, wanted="an object")
     return settings

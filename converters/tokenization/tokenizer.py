@@ -66,12 +66,14 @@ def _build(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> To
     name = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or default)
     remedy = "make one with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
     if name.removesuffix("Fast") not in _CLASSES:
-        raise CheckpointError(f"{folder}: no {FAST}, and {name} cannot be made from its vocabulary; {remedy}")
+        raise CheckpointError(f"no {FAST}, and {name} cannot be made from its vocabulary", where=folder, remedy=remedy)
     files, builder = _CLASSES[name.removesuffix("Fast")]
     for file in files:
         if (folder / file).is_file():
             return builder(folder / file, settings)
-    raise CheckpointError(f"{folder}: no {FAST}, and no {' or '.join(files)} for {name}; add the model's tokenizer")
+    raise CheckpointError(
+        f"no {FAST}, and no {' or '.join(files)} for {name}", where=folder, remedy="add the model's tokenizer"
+    )
 
 
 def _read_fast(path: Path, settings: dict[str, Any]) -> Tokenizer:
@@ -82,7 +84,7 @@ def _read_fast(path: Path, settings: dict[str, Any]) -> Tokenizer:
             content = json.dumps(state, ensure_ascii=False)
         return Tokenizer.from_str(content)
     except Exception as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); download the checkpoint again") from None
+        raise CheckpointError(f"cannot be read ({error})", where=path, remedy="download the checkpoint again") from None
 
 
 def _apply(state: dict[str, Any], settings: dict[str, Any]) -> bool:

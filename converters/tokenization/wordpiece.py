@@ -21,14 +21,18 @@ def wordpiece(vocabulary: Path, settings: dict[str, Any]) -> Tokenizer:
         # Not splitlines: a vocabulary may hold other characters that end lines, such as U+2028.
         lines = vocabulary.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{vocabulary}: cannot be read ({error}); download the checkpoint again") from None
+        raise CheckpointError(
+            f"cannot be read ({error})", where=vocabulary, remedy="download the checkpoint again"
+        ) from None
     if not lines[-1]:
         lines.pop()
     vocab = {token: index for index, token in enumerate(lines)}
     special = {kind: special_token(settings, kind, default) for kind, default in _SPECIAL.items()}
     lost = [special[kind] for kind in ("unk", "cls", "sep") if special[kind] not in vocab]
     if lost:
-        raise CheckpointError(f"{vocabulary}: holds no {', '.join(lost)}; wanted a BERT vocabulary, one token a line")
+        raise CheckpointError(
+            f"holds no {', '.join(lost)}", where=vocabulary, remedy="wanted a BERT vocabulary, one token a line"
+        )
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=special["unk"], max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True,

@@ -141,8 +141,9 @@ class TorchModel(torch.nn.Module):
     def refusal(self, reason: Exception | str) -> CheckpointError:
         """The error to raise where the architecture turns out to be one that cannot be exported."""
         return CheckpointError(
-            f"{self.source.path}: {self.family} cannot be exported through transformers ({_one_line(reason)}); "
-            "use a model of another architecture"
+            f"{self.family} cannot be exported through transformers ({_one_line(reason)})",
+            where=self.source.path,
+            remedy="use a model of another architecture",
         )
 
 
@@ -160,7 +161,7 @@ def _load(source: Checkpoint) -> "transformers.PreTrainedModel":
         )
     except Exception as error:  # whatever transformers raises on a folder it cannot use
         raise CheckpointError(
-            f"{source.path}: transformers cannot load it as a question-answering model ({_one_line(error)})"
+            f"transformers cannot load it as a question-answering model ({_one_line(error)})", where=source.path
         ) from None
     problems = [f"{name}: missing" for name in sorted(report["missing_keys"])]
     wanted = network.state_dict()
@@ -176,7 +177,9 @@ def _load(source: Checkpoint) -> "transformers.PreTrainedModel":
     if problems:
         more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise CheckpointError(
-            f"{source.path}: {'; '.join(problems[:20])}{more}; wanted a complete question-answering checkpoint"
+            f"{'; '.join(problems[:20])}{more}",
+            where=source.path,
+            remedy="wanted a complete question-answering checkpoint",
         )
     if report["unexpected_keys"]:
         _logger.warning(

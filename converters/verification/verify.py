@@ -58,8 +58,10 @@ def verify(engine: Engine, expected: Expectation, where: str) -> Verification:
         worst = max(worst, relative_difference(engine.run(inputs), logits, inputs["attention_mask"].astype(bool)))
     if not worst <= TOLERANCE:
         raise VerificationError(
-            f"{where}: its logits differ from the reference by {worst:.2e} (relative), wanted at most "
-            f"{TOLERANCE:.0e}; nothing was written; please report this with the checkpoint's config.json"
+            f"its logits differ from the reference by {worst:.2e} (relative)",
+            where=where,
+            wanted=f"at most {TOLERANCE:.0e}; nothing was written",
+            remedy="please report this with the checkpoint's config.json",
         )
     return Verification(worst, expected.rounding, len(expected.cases))
 
@@ -76,8 +78,10 @@ def verify_compaction(before: Encoder, after: Encoder, *, exact: bool = True) ->
         worst = max(worst, relative_difference(got, wanted, real))
     if exact and not worst <= TOLERANCE:
         raise VerificationError(
-            f"compaction: changed the logits by {worst:.2e} (relative), wanted at most {TOLERANCE:.0e}; nothing was "
-            "written; convert with --no-compact, and please report this"
+            f"changed the logits by {worst:.2e} (relative)",
+            where="compaction",
+            wanted=f"at most {TOLERANCE:.0e}; nothing was written",
+            remedy="convert without `compact`, and please report this",
         )
     return worst
 

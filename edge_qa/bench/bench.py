@@ -22,6 +22,7 @@ from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
+from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 
 Progress = Callable[[int, int], None]
@@ -138,17 +139,17 @@ def _check(
     starts: int,
 ) -> None:
     if not bundles:
-        raise InputError("bundles: got none, wanted at least one")
+        raise InputError("got none", where="bundles", wanted="at least one")
     if not budgets:
-        raise InputError(f"budgets: got none, wanted at least one, such as {FULL_BUDGET}")
+        raise InputError("got none", where="budgets", wanted=f"at least one, such as {FULL_BUDGET}")
     if lengths is not None and not lengths:
-        raise InputError("lengths: got none, wanted at least one, such as 128")
+        raise InputError("got none", where="lengths", wanted="at least one, such as 128")
     if questions is not None and questions < 1:
-        raise InputError(f"questions: got {questions}, wanted at least 1")
+        raise InputError(f"got {questions}", where="questions", wanted="at least 1")
     if repeat < 1:
-        raise InputError(f"repeat: got {repeat}, wanted at least 1")
+        raise InputError(f"got {repeat}", where="repeat", wanted="at least 1")
     if starts < 0:
-        raise InputError(f"starts: got {starts}, wanted 0 or more")
+        raise InputError(f"got {starts}", where="starts", wanted="0 or more")
 
 
 def _of_length(texts: Sequence[SizedTexts], tokens: int, questions: int, repeat: int, seed: int) -> _Workload:
@@ -169,9 +170,9 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
     examples = [dataset.examples[place] for place in places]
     for example in examples:
         try:
-            answerers[0].prepare(example.question, example.context)
+            list(answerers[0].windows(example.question, example.context))
         except InputError as error:
-            raise InputError(f"question {example.id}: {error}") from None
+            raise InputError(error, where=f"question {example.id}") from None
     pairs = [(example.question, example.context) for example in examples]
     return _Workload(dataset.name, None, [[pairs] * (repeat + 1)] * len(answerers))
 
@@ -228,20 +229,16 @@ def _measure(
 
 def _ask(answerer: QuestionAnswerer, pair: Pair) -> tuple[float, float, float]:
     """Do what `answer` does, and return the seconds of its three steps."""
-    question, context = pair
-    begin = time.perf_counter()
-    prepared = answerer.prepare(question, context)
-    ready = time.perf_counter()
-    start, end = answerer.engine.logits(prepared.windows)
-    inferred = time.perf_counter()
-    selection = answerer.select(prepared, start, end, top_k=1)
-    answerer.answers(selection, context, top_k=1)
-    return ready - begin, inferred - ready, time.perf_counter() - inferred
+    watch, begin = Stopwatch(), time.perf_counter()
+    (outcome,) = answerer.outcomes([pair], lambda pair: answerer.windows(*pair), batch_size=1, stopwatch=watch)
+    answerer.answers(outcome.spans(), pair[1], top_k=1)
+    total = time.perf_counter() - begin
+    return watch.tokenizing, watch.inference, total - watch.tokenizing - watch.inference
 
 
 def _timing(workload: _Workload, answerer: QuestionAnswerer, samples: list[_Samples], number: int) -> Timing:
     parts = np.array(samples[number].parts)  # (samples, 3)
-    windows = [answerer.prepare(*pair).windows for pair in workload.rounds[number][-1]]
+    windows = [list(answerer.windows(*pair)) for pair in workload.rounds[number][-1]]
     tokens = [window.tokens for question in windows for window in question]
     reference = np.median(np.array(samples[0].parts).sum(axis=1))
     return Timing(

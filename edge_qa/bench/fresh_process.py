@@ -113,8 +113,9 @@ def _environment() -> dict[str, str]:
 def _failure(bundle: str, code: int, errors: str) -> InferenceError | ResourceError:
     if code < 0:
         return ResourceError(
-            f"{bundle}: a fresh process was killed by signal {-code}; "
-            "if the memory ran out, close other programs or use a smaller model"
+            f"a fresh process was killed by signal {-code}",
+            where=bundle,
+            remedy="if the memory ran out, close other programs or use a smaller model",
         )
     lines = [line for line in errors.splitlines() if line.strip()]
-    return InferenceError(f"in a fresh process: {lines[-1] if lines else f'{bundle}: no answer, exit code {code}'}")
+    return InferenceError(lines[-1] if lines else f"{bundle}: no answer, exit code {code}", where="in a fresh process")

@@ -37,16 +37,20 @@ class SizedTexts:
         shortest, longest = special + 2, self._answerer.max_seq_len
         if not shortest <= tokens <= longest:
             raise InputError(
-                f"length {tokens}: windows of this bundle have {shortest} to {longest} tokens; ask for those"
+                f"windows of this bundle have {shortest} to {longest} tokens",
+                where=f"length {tokens}",
+                remedy="ask for those",
             )
         random = np.random.default_rng([seed, index, tokens])
         most = min(_QUESTION_TOKENS, self._answerer.defaults.max_question_len)
         asked = min(most, max(1, (tokens - special) // 4))
         question = self.text(asked, random)
         context = self.text(tokens - special - asked, random)
-        found = [window.tokens for window in self._answerer.prepare(question, context).windows]
+        found = [window.tokens for window in self._answerer.windows(question, context)]
         if found != [tokens]:
-            raise InputError(f"length {tokens}: the bundle makes windows of {found} tokens; ask for another length")
+            raise InputError(
+                f"the bundle makes windows of {found} tokens", where=f"length {tokens}", remedy="ask for another length"
+            )
         return question, context
 
     def text(self, tokens: int, random: np.random.Generator) -> str:
@@ -62,7 +66,9 @@ class SizedTexts:
             longer = (text + filler for filler in _FILLERS)
             text = next((longer for longer in longer if here < self._count(longer) <= tokens), "")
             if not text:
-                raise InputError(f"the tokenizer makes no text of exactly {tokens} tokens; ask for another length")
+                raise InputError(
+                    f"the tokenizer makes no text of exactly {tokens} tokens", remedy="ask for another length"
+                )
         return text
 
     def _count(self, text: str) -> int:

@@ -84,16 +84,16 @@ def load_manifest(folder: Path) -> Manifest:
     try:
         if not folder.is_dir():
             kind = "is not a folder" if folder.exists() else "does not exist"
-            raise BundleError(f"{folder}: {kind}; give the folder of a bundle, made with edge-qa convert")
+            raise BundleError(kind, where=folder, remedy="give the folder of a bundle, made with edge-qa convert")
         if not path.is_file():
             is_checkpoint = (folder / "config.json").is_file()
             hint = f"convert it first: edge-qa convert {folder} BUNDLE" if is_checkpoint else _RESTORE
-            raise BundleError(f"{folder}: not a bundle, it holds no {MANIFEST_NAME}; {hint}")
+            raise BundleError(f"not a bundle, it holds no {MANIFEST_NAME}", where=folder, remedy=hint)
         if path.stat().st_size > _LARGEST_MANIFEST:
-            raise BundleError(f"{path}: {path.stat().st_size} bytes is no manifest; {_RESTORE}")
+            raise BundleError(f"{path.stat().st_size} bytes is no manifest", where=path, remedy=_RESTORE)
         content = path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise BundleError(f"cannot be read ({error.strerror})", where=path, remedy="check its permissions") from None
     return read_manifest(content, str(path))
 
 
@@ -132,15 +132,15 @@ def _record(path: Path) -> FileRecord:
 def _read_checked(path: Path, record: FileRecord) -> NDArray[np.uint8]:
     try:
         if path.is_symlink() or not path.is_file():
-            raise BundleError(f"{path}: missing or not a plain file; {_RESTORE}")
+            raise BundleError("missing or not a plain file", where=path, remedy=_RESTORE)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size != record.bytes:
-                raise BundleError(f"{path}: {size} bytes, the manifest says {record.bytes}; {_RESTORE}")
+                raise BundleError(f"{size} bytes, the manifest says {record.bytes}", where=path, remedy=_RESTORE)
             content = np.empty(size, np.uint8)
             read = file.readinto(content.data)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise BundleError(f"cannot be read ({error.strerror})", where=path, remedy="check its permissions") from None
     if read != size or hashlib.sha256(content.data).hexdigest() != record.sha256:
-        raise BundleError(f"{path}: its bytes are not those that were written (sha256 differs); {_RESTORE}")
+        raise BundleError("its bytes are not those that were written (sha256 differs)", where=path, remedy=_RESTORE)
     return content

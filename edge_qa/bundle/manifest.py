@@ -154,8 +154,8 @@ class Manifest:
             return MODEL_XML
         if budget not in (self.budgets or {}):
             known = ", ".join((*(self.budgets or {}), FULL_BUDGET))
-            hint = "" if self.budgets else "; edge-qa search-lengths makes faster ones"
-            raise InputError(f"{os.fspath(where)}: budget: got {budget!r}, this bundle has {known}{hint}")
+            hint = "" if self.budgets else "; edge-qa search-budgets makes faster ones"
+            raise InputError(f"budget: got {budget!r}, this bundle has {known}{hint}", where=os.fspath(where))
         assert self.budgets is not None
         return self.budgets[budget].model
 
@@ -176,25 +176,27 @@ def read_manifest(content: bytes, where: str) -> Manifest:
     try:
         raw = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{where}: not JSON ({error}); {remedy}") from None
+        raise BundleError(f"not JSON ({error})", where=where, remedy=remedy) from None
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
-        raise BundleError(f"{where}: not a bundle manifest (no integer `format`); {remedy}")
+        raise BundleError("not a bundle manifest (no integer `format`)", where=where, remedy=remedy)
     if raw["format"] != FORMAT:
         newer = raw["format"] > FORMAT
         hint = "install a newer edge-qa" if newer else "make the bundle again"
-        raise BundleError(f"{where}: bundle format {raw['format']}, this release reads format {FORMAT}; {hint}")
+        raise BundleError(
+            f"bundle format {raw['format']}, this release reads format {FORMAT}", where=where, remedy=hint
+        )
     problems: list[str] = []
     manifest = decode(Manifest, raw, "manifest", problems)
     if manifest is not None:
         problems += _inconsistencies(manifest)
     if manifest is None or problems:
-        raise BundleError(f"{where}: {'; '.join(problems)}; {remedy}")
+        raise BundleError("; ".join(problems), where=where, remedy=remedy)
     try:
         altered = manifest.digest != manifest.compute_digest() or manifest.to_bytes() != content
     except (ValueError, OverflowError):  # numbers without a value, half a character
         altered = True
     if altered:
-        raise BundleError(f"{where}: altered after it was written (its digest does not match); {remedy}")
+        raise BundleError("altered after it was written (its digest does not match)", where=where, remedy=remedy)
     return manifest
 
 

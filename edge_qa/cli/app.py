@@ -1,12 +1,16 @@
 """The lazy command table, and how errors become one line and an exit code."""
 
 import contextlib
+import difflib
 import json
 import os
+import re
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +23,7 @@ from edge_qa.errors import (
     EdgeQAError,
     InferenceError,
     InputError,
+    MissingExtraError,
     ResourceError,
     VerificationError,
 )
@@ -30,19 +35,26 @@ EXIT_CODES: dict[type[EdgeQAError], int] = {
     CheckpointError: 3,
     InputError: 4,
     InferenceError: 5,
+    MissingExtraError: 2,  # before ResourceError, which it is, too
     ResourceError: 6,
 }
 _COMPLETE = "_EDGE_QA_COMPLETE"  # set by the shell's completion script
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_COMMAND = "edge_qa.cli.command"  # where the context keeps the command that was called
+_SIGNALLED = 128  # and the number of the signal, as shells have it
+_PARAMETER = re.compile(r"`([a-z_]+)`")  # a parameter of Python, in the remedy of an error
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command lives, and its line in --help; attribute: its name there, if it cannot be the command's own."""
+    """Where a command lives, and its line in --help; attribute: its name there, if it cannot be the command's own.
+
+    hidden: works, but is not listed: a name of an earlier release.
+    """
 
     module: str
     help: str
     attribute: str | None = None
+    hidden: bool = False
 
 
 # Commands are imported when they are called: `ask` must work where nothing but the four core
@@ -58,8 +70,11 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "search-budgets": Entry(
+        "calibration.cli.search_budgets", "Find faster token budgets for a bundle.", "search_budgets"
+    ),
     "search-lengths": Entry(
-        "calibration.cli.search_budgets", "Find faster token-drop budgets for a bundle.", "search_lengths"
+        "calibration.cli.search_budgets", "The earlier name of search-budgets.", "search_budgets", hidden=True
     ),
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
@@ -71,7 +86,7 @@ class LazyGroup(click.Group):
     """A group whose commands are imported only when one is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted(name for name, entry in COMMANDS.items() if not entry.hidden)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = COMMANDS.get(cmd_name)
@@ -81,37 +96,65 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            alike = difflib.get_close_matches(name, self.list_commands(ctx), 1)
+            hint = f"did you mean {alike[0]}?" if alike else "edge-qa --help lists the commands."
+            ctx.fail(f"No such command {name!r}; {hint}")
+        found = super().resolve_command(ctx, args)
+        ctx.meta[_COMMAND] = found[1]
+        return found
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="edge-qa", prog_name="edge-qa")
+@click.version_option(__version__, "-V", "--version", package_name="edge-qa", prog_name="edge-qa")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Answer questions from text on a CPU, in milliseconds.
 
     Exit codes: 0 done, 1 a negative verdict, 2 wrong usage, 3 bundle or checkpoint, 4 input,
-    5 inference, 6 resources, 70 an internal error, 130 interrupted.
+    5 inference, 6 resources, 70 an internal error, 130 interrupted, 143 terminated.
     """
 
 
-def main() -> NoReturn:
-    """Run the command line and exit."""
-    debug = "--debug" in sys.argv
-    # What ends a service or a terminal cleans up as Ctrl-C does.
+class _Signalled(KeyboardInterrupt):
+    """A signal that ends a service or a terminal: everything cleans up as at Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Signalled(number)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line with these arguments, those of the process if None, and exit."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(ending, signal.default_int_handler)
+            signal.signal(ending, _end)
+    debug, as_json = "--debug" in given, "--json" in given
+    command: click.Command | None = None
     try:
         if _COMPLETE in os.environ:
             from click.shell_completion import shell_complete
 
             sys.exit(shell_complete(cli, {}, "edge-qa", _COMPLETE, os.environ[_COMPLETE]))
         # Not cli.main(): that turns a closed pipe into exit code 1, which means a verdict here.
-        with cli.make_context("edge-qa", sys.argv[1:]) as context:
-            cli.invoke(context)
+        with cli.make_context("edge-qa", given) as context:
+            try:
+                cli.invoke(context)
+            finally:
+                command = context.meta.get(_COMMAND)
         sys.stdout.flush()
         sys.exit(0)
     except click.exceptions.Exit as request:
@@ -119,15 +162,17 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt) as stop:
         # A command that can go on later says so in what it raises.
         click.echo(f"interrupted; {str(stop) or 'nothing was left half-written'}", err=True)
-        sys.exit(_INTERRUPTED)
+        cause = stop if isinstance(stop, _Signalled) else stop.__context__
+        sys.exit(_SIGNALLED + (cause.number if isinstance(cause, _Signalled) else signal.SIGINT))
     except click.ClickException as error:
         error.show()
-        _report("UsageError", error.format_message())
+        if as_json:
+            _report("UsageError", error.format_message())
         sys.exit(error.exit_code)
     except EdgeQAError as error:
         if debug:
             raise
-        _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+        _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), command, as_json)
     except BrokenPipeError:
         # The reader has gone.
         _discard_output()
@@ -140,30 +185,46 @@ def main() -> NoReturn:
         except (OSError, ValueError):
             _discard_output()
         where = error.filename if isinstance(error.filename, str) else "standard output or a file"
-        _fail(ResourceError(f"{where}: cannot be read or written ({error.strerror or error})"), 6)
+        _fail(ResourceError(f"cannot be read or written ({error.strerror or error})", where=where), 6, command, as_json)
     except MemoryError:
-        _fail(ResourceError("out of memory; close other programs, or use a smaller model or input"), 6)
+        problem = ResourceError("out of memory", remedy="close other programs, or use a smaller model or input")
+        _fail(problem, 6, command, as_json)
     except Exception as error:
         if debug:
             raise
         kind = type(error).__name__
-        _fail(EdgeQAError(f"internal error ({kind}: {error}); run again with edge-qa --debug and report it"), 70)
+        internal = EdgeQAError(
+            f"internal error ({kind}: {error})", remedy="run again with edge-qa --debug and report it"
+        )
+        _fail(internal, 70, command, as_json)
 
 
-def _fail(error: EdgeQAError, code: int) -> NoReturn:
-    line = " ".join(f"error: {error}".split("\n")).encode("utf-8", "backslashreplace").decode()
+def _fail(error: EdgeQAError, code: int, command: click.Command | None, as_json: bool) -> NoReturn:
+    told = in_options(str(error), command)
+    line = " ".join(f"error: {told}".split("\n")).encode("utf-8", "backslashreplace").decode()
     click.echo(line, err=True)
-    _report(type(error).__name__, str(error))
+    if as_json:
+        _report(type(error).__name__, told)
     sys.exit(code)
+
+
+def in_options(message: str, command: click.Command | None) -> str:
+    """Return an error's message with the command's options in place of Python's parameters in backticks."""
+    flags = {} if command is None else {str(p.name): p.opts[0] for p in command.params if isinstance(p, click.Option)}
+
+    def flag(match: re.Match[str]) -> str:
+        name = match[1]
+        return flags.get(name, flags.get(f"as_{name}", flags.get(f"{name}_file", name)))
+
+    return _PARAMETER.sub(flag, message)
 
 
 def _report(kind: str, message: str) -> None:
     """With --json a program reads stdout: it finds the error there, as JSON."""
-    if "--json" in sys.argv:
-        try:
-            echo_json({"error": {"kind": kind, "message": message}})
-        except OSError:
-            _discard_output()
+    try:
+        echo_json({"error": {"kind": kind, "message": message}})
+    except OSError:
+        _discard_output()
 
 
 def _discard_output() -> None:

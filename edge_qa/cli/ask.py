@@ -4,17 +4,13 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
-from edge_qa.inference.cold_start import start
-
-if TYPE_CHECKING:
-    from edge_qa.answerer import Answer
 
 
 @click.command()
@@ -52,7 +48,7 @@ def ask(
     if (context_file is None) == (text is None):
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
     context = text if text is not None else _read(context_file or "-")
-    answerer = start(bundle, threads=threads, cache=cache, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, cache=cache, budget=budget)
     results = [
         (
             question,
@@ -72,7 +68,7 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _line(answer: "Answer", context: str) -> str:
+def _line(answer: Answer, context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
     if not answer.text:
         return f"(no answer)  {answer.score:.1%}"
@@ -87,8 +83,12 @@ def _read(name: str) -> str:
     try:
         content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({os.strerror(error.errno or 0)}); give a text file") from None
+        raise InputError(
+            f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
+        ) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 at byte {error.start}; convert it, for example with iconv") from None
+        raise InputError(
+            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
+        ) from None

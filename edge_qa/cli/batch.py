@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
-from edge_qa.inference.batching import select_many
+from edge_qa.text.windows import Window
 
 
 @click.command()
@@ -55,14 +54,11 @@ def batch(
     if output is not None:
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
-            raise InputError(f"{output}: is what standard input reads; give another name")
+            raise InputError("is what standard input reads", where=output, remedy="give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
-    longest = max_answer_len or answerer.defaults.max_answer_len
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
     show = progress_bar("batch")
-    # Rows that were read and not yet answered; the answers come in the same order.
-    waiting: deque[_Row] = deque()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
@@ -70,30 +66,38 @@ def batch(
             row = next(rows, None)
             if row is None:
                 raise InputError(
-                    f"{output}: answers {len(finished)} lines, and {source} has {number - 1}; resume with the input of "
-                    "the run that was interrupted"
+                    f"answers {len(finished)} lines, and {source} has {number - 1}",
+                    where=output,
+                    remedy="resume with the input of the run that was interrupted",
                 )
             if identity != row.id:
                 raise InputError(
-                    f"{output}: line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}; "
-                    "resume with the input of the run that was interrupted"
+                    f"line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}",
+                    where=output,
+                    remedy="resume with the input of the run that was interrupted",
                 )
-        pairs = _remember(rows, waiting)
-        for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
-            row = waiting.popleft()
-            if outcome.selection is None:
+
+        def windows(row: _Row) -> Iterator[Window]:
+            if row.error:
+                raise InputError(row.error)
+            return answerer.windows(row.question, row.context)
+
+        outcomes = answerer.outcomes(rows, windows, max_answer_len=max_answer_len, top_k=top_k)
+        for number, outcome in enumerate(outcomes, done + 1):
+            row = outcome.item
+            if outcome.error is not None:
                 failed += 1
-                found: dict[str, Any] = {"error": row.error or str(outcome.error)}
+                found: dict[str, Any] = {"error": str(outcome.error)}
             else:
                 answers = answerer.answers(
-                    outcome.selection, outcome.context, top_k=top_k, no_answer_threshold=no_answer_threshold
+                    outcome.spans(), row.context, top_k=top_k, no_answer_threshold=no_answer_threshold
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
             _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
             if total:
                 show(min(number, total), total)
     if failed:
-        raise InputError(f"{source}: {failed} lines could not be used; their lines in the output say why")
+        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,8 @@ def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
         if output is None:
             raise
         raise ResourceError(
-            f"{output}: cannot be written ({error.strerror}); make room, and --resume goes on from there"
+            f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
         ) from None
-
-
-def _remember(rows: Iterable[_Row], waiting: deque[_Row]) -> Iterator[tuple[str, str]]:
-    for row in rows:
-        waiting.append(row)
-        yield row.question, row.context
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
@@ -161,13 +159,17 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
             try:
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
-                raise InputError(f"{source}: cannot be read ({error.strerror}); give a file of JSON lines") from None
+                raise InputError(
+                    f"cannot be read ({error.strerror})", where=source, remedy="give a file of JSON lines"
+                ) from None
         sink: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
                 sink = stack.enter_context(output.open("ab" if append else "wb"))
             except OSError as error:
-                raise ResourceError(f"{output}: cannot be written ({error.strerror}); choose another place") from None
+                raise ResourceError(
+                    f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
+                ) from None
         yield lines, sink
 
 
@@ -191,7 +193,7 @@ def _finished(output: Path) -> tuple[list[Any], int]:
                 failed += "error" in value
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise InputError(
-                    f"{output}: line {number} is no answer of edge-qa batch; give another --output"
+                    f"line {number} is no answer of edge-qa batch", where=output, remedy="give another --output"
                 ) from None
             end += len(line)
         file.truncate(end)

@@ -77,7 +77,7 @@ def with_options(defaults: Options, given: Mapping[str, Any]) -> Options:
         del given["topk"]
     problems = [problem for name, value in given.items() if (problem := _problem(name, value))]
     if problems:
-        raise InputError(f"pipeline: {'; '.join(problems)}")
+        raise InputError("; ".join(problems), where="pipeline")
     return replace(defaults, **{name: value for name, value in given.items() if name in _NAMES})
 
 
@@ -101,7 +101,9 @@ def _problem(name: str, value: Any) -> str | None:
 def find_inputs(args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
     """Return the inputs, wherever in a call they stand. Raises InputError if they stand nowhere."""
     if args and named:
-        raise InputError(f"inputs: got both inputs by position and {', '.join(named)}, wanted either; remove one")
+        raise InputError(
+            f"got both inputs by position and {', '.join(named)}", where="inputs", wanted="either", remedy="remove one"
+        )
     if len(args) == 1:
         return args[0]
     if len(args) == 2 and all(isinstance(one, str) for one in args):
@@ -114,7 +116,9 @@ def find_inputs(args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
     if "question" in named and "context" in named:
         question, context = named["question"], named["context"]
         return _dicts(question, context) if _is_list(question) else {"question": question, "context": context}
-    raise InputError(f"inputs: got {', '.join(named) or 'none'}, wanted question=... and context=...; give both")
+    raise InputError(
+        f"got {', '.join(named) or 'none'}", where="inputs", wanted="question=... and context=...", remedy="give both"
+    )
 
 
 def read_pairs(inputs: Any) -> tuple[list[Pair], bool]:
@@ -137,7 +141,9 @@ def read_pair(item: Any, place: int = 0) -> Pair:
         question, context = getattr(item, "question_text", None), getattr(item, "context_text", None)
     if question is None or context is None:
         what = f"a dict with {', '.join(map(str, item)) or 'no keys'}" if isinstance(item, Mapping) else _name(item)
-        raise InputError(f"input {place}: got {what}, wanted a dict with question and context; give both")
+        raise InputError(
+            f"got {what}", where=f"input {place}", wanted="a dict with question and context", remedy="give both"
+        )
     return question, context
 
 
@@ -148,7 +154,9 @@ def _dicts(questions: Any, contexts: Any) -> list[dict[str, Any]]:
         contexts = [contexts] * len(questions)
     if not _is_list(contexts) or len(contexts) != len(questions):
         got = f"{len(contexts)} contexts" if _is_list(contexts) else _name(contexts)
-        raise InputError(f"context: got {got} for {len(questions)} questions, wanted one for all or one for each")
+        raise InputError(
+            f"got {got} for {len(questions)} questions", where="context", wanted="one for all or one for each"
+        )
     return [{"question": question, "context": context} for question, context in zip(questions, contexts, strict=True)]
 
 

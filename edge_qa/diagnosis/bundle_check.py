@@ -57,7 +57,7 @@ def _look_at_target(manifest: Manifest, machine: Machine) -> Iterator[Finding]:
             "problem",
             f"made for CPUs with VNNI, this one has {machine.instruction_set}: its 8-bit sums would overflow",
             "this machine",
-            "quantize the FP16 bundle again with --target any",
+            "quantize the FP16 bundle again for the target 'any'",
         )
     speed = int8_speed(machine.instruction_set)
     if manifest.precision == "int8" and speed is not None and speed < 1:

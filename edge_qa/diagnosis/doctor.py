@@ -60,7 +60,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     """
     path = None if bundle is None else Path(bundle)
     if path is not None and not os.path.isdir(path):
-        raise BundleError(f"{path}: is no folder; give the folder of a bundle, made with edge-qa convert")
+        raise BundleError("is no folder", where=path, remedy="give the folder of a bundle, made with edge-qa convert")
     machine, memory = this_machine(), this_memory()
     findings = [*_look_at_cpu(machine), *_look_at_memory(memory)]
     installed, products = None, None

@@ -29,7 +29,7 @@ def int8_gain(instruction_set: InstructionSet, *, x86: bool = True) -> Finding:
     return Finding("int8", "fact", text, origin)
 
 
-_UNKNOWN = "what INT8 gains on this kind of CPU is not known; --measure tells"
+_UNKNOWN = "what INT8 gains on this kind of CPU is not known; `measure` tells"
 
 
 def _int8_gain(instruction_set: InstructionSet, speed: float | None) -> tuple[str, Origin]:

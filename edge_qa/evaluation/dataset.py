@@ -72,7 +72,9 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a SQuAD JSON or JSON lines file") from error
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=path, remedy="give a SQuAD JSON or JSON lines file"
+        ) from error
 
     examples: list[Example] = []
     places: dict[str, str] = {}  # id -> where it stood
@@ -80,15 +82,17 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
     for where, example, is_v2 in _questions(path, _decode(path, raw)):
         if example.id in places:
             raise InputError(
-                f"{where}: id {example.id!r} already stands at {places[example.id]}, "
-                "wanted one question an id; rename or remove one"
+                f"id {example.id!r} already stands at {places[example.id]}",
+                where=where,
+                wanted="one question an id",
+                remedy="rename or remove one",
             )
         places[example.id] = where.removeprefix(f"{path}: ")
         examples.append(example)
         if is_v2:
             version = "v2.0"
     if not examples:
-        raise InputError(f"{path}: holds no question, {_WANTED}")
+        raise InputError(f"holds no question, {_WANTED}", where=path)
     return Dataset(path.name, version, hashlib.sha256(raw).hexdigest(), tuple(examples))
 
 
@@ -97,13 +101,17 @@ def _decode(path: Path, raw: bytes) -> str:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: damaged gzip ({error}), wanted a whole file; download it again") from error
+            raise InputError(
+                f"damaged gzip ({error})", where=path, wanted="a whole file", remedy="download it again"
+            ) from error
     try:
         return raw.decode("utf-8-sig")  # some editors put a byte order mark, which json refuses
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: byte {error.start}: got 0x{raw[error.start]:02x}, wanted UTF-8; "
-            "convert it, for example with iconv -t UTF-8"
+            f"byte {error.start}: got 0x{raw[error.start]:02x}",
+            where=path,
+            wanted="UTF-8",
+            remedy="convert it, for example with iconv -t UTF-8",
         ) from error
 
 
@@ -151,7 +159,9 @@ def _line_questions(path: Path, text: str, whole: json.JSONDecodeError | None) -
         except json.JSONDecodeError as error:
             # The first line of a damaged SQuAD file in many lines tells nothing: the damage is further down.
             cause, at = (whole, whole.lineno) if first and whole else (error, number)
-            raise InputError(f"{path}: line {at}, column {cause.colno}: not JSON ({cause.msg}), {_WANTED}") from cause
+            raise InputError(
+                f"line {at}, column {cause.colno}: not JSON ({cause.msg}), {_WANTED}", where=path
+            ) from cause
         first = False
         example = Example(
             question=_get(row, "question", str, where),
@@ -196,14 +206,16 @@ def _starts(answers: list[Any]) -> tuple[int, ...]:
 def _get(node: Any, key: str, kind: type[_T], where: str, default: _T | None = None) -> _T:
     """Return node[key]; no default means that the key must be there."""
     if not isinstance(node, dict):
-        raise InputError(f"{where}: got {_name(node)}, wanted an object with {key!r}; correct the file")
+        raise InputError(f"got {_name(node)}", where=where, wanted=f"an object with {key!r}", remedy="correct the file")
     if key not in node:
         if default is None:
-            raise InputError(f"{where}: no {key!r}, wanted {_NAMES[kind]}; add it, or check that this is a SQuAD file")
+            raise InputError(
+                f"no {key!r}", where=where, wanted=_NAMES[kind], remedy="add it, or check that this is a SQuAD file"
+            )
         return default
     value = node[key]
     if not isinstance(value, kind):
-        raise InputError(f"{where}: {key!r} is {_name(value)}, wanted {_NAMES[kind]}; correct the file")
+        raise InputError(f"{key!r} is {_name(value)}", where=where, wanted=_NAMES[kind], remedy="correct the file")
     return value
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from edge_qa.bundle.manifest import FULL_BUDGET, ScoreRecord
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.squad_metric import BestThreshold, Scores, best_no_answer_threshold, score
+from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.text.windows import Window
 
 Progress = Callable[[int, int], None]
 
@@ -77,10 +79,14 @@ def scorable(dataset: Dataset) -> Dataset:
     """Raise InputError now for what the metric would raise after all questions were asked; return the data."""
     lacking = next((example for example in dataset if not example.answers), None)
     if dataset.version == "v1.1" and lacking is not None:
-        raise InputError(f"{dataset.name}: question {lacking.id!r} has no answer to score by; give data with answers")
+        raise InputError(
+            f"question {lacking.id!r} has no answer to score by", where=dataset.name, remedy="give data with answers"
+        )
     blank = next((example for example in dataset if not (example.question.strip() and example.context.strip())), None)
     if blank is not None:
-        raise InputError(f"{dataset.name}: question {blank.id!r} or its context is blank; correct or remove it")
+        raise InputError(
+            f"question {blank.id!r} or its context is blank", where=dataset.name, remedy="correct or remove it"
+        )
     return dataset
 
 
@@ -123,20 +129,20 @@ class _Run:
         self.seconds: list[float] = []
         self.inference_seconds = 0.0
 
+    def windows(self, example: Example) -> Iterator[Window]:
+        return self.answerer.windows(example.question, example.context)
+
     def ask(self, example: Example, where: str) -> None:
-        begin = time.perf_counter()
-        try:
-            prepared = self.answerer.prepare(example.question, example.context)
-        except InputError as error:
-            raise InputError(f"{where}: question {example.id}: {error}") from None
-        ready = time.perf_counter()
-        start, end = self.answerer.engine.logits(prepared.windows)
-        inferred = time.perf_counter()
-        selection = self.answerer.select(prepared, start, end, top_k=1)
+        watch, begin = Stopwatch(), time.perf_counter()
+        # As `answer` does: the windows of a question one by one.
+        (outcome,) = self.answerer.outcomes([example], self.windows, batch_size=1, stopwatch=watch)
+        if outcome.error is not None:
+            raise InputError(f"question {example.id}: {outcome.error}", where=where) from None
+        selection = outcome.spans()
         # The best span is kept even where "none" would win, so that a threshold can be searched.
         best = self.answerer.answers(selection, example.context, top_k=1, no_answer_threshold=float("inf"))[0]
         self.seconds.append(time.perf_counter() - begin)
-        self.inference_seconds += inferred - ready
+        self.inference_seconds += watch.inference
         self.predictions[example.id] = best.text
         self.margins[example.id] = selection.null_margin
 
@@ -183,5 +189,5 @@ def _spread(examples: tuple[Example, ...], limit: int | None) -> tuple[Example, 
     if limit is None or limit >= len(examples):
         return examples
     if limit < 1:
-        raise InputError(f"limit: got {limit}, wanted at least 1")
+        raise InputError(f"got {limit}", where="limit", wanted="at least 1")
     return tuple(examples[i] for i in np.linspace(0, len(examples) - 1, limit).round().astype(int))

@@ -31,12 +31,16 @@ def read_passages(text: str, where: str) -> Iterator[tuple[int, str, str]]:
         ]
         passage = "\n".join(line for _, line in lines if not line.lstrip().startswith(_MARK))
         if not questions:
-            raise InputError(f"{where}: line {first}: a passage without a question, {_FORMAT}; add one")
+            raise InputError(f"line {first}: a passage without a question, {_FORMAT}", where=where, remedy="add one")
         if not passage:
-            raise InputError(f"{where}: line {first}: a question without a passage, {_FORMAT}; put the text above it")
+            raise InputError(
+                f"line {first}: a question without a passage, {_FORMAT}", where=where, remedy="put the text above it"
+            )
         for number, question in questions:
             if not question:
-                raise InputError(f'{where}: line {number}: nothing stands behind "{_MARK}", {_FORMAT}; write it')
+                raise InputError(
+                    f'line {number}: nothing stands behind "{_MARK}", {_FORMAT}', where=where, remedy="write it"
+                )
             yield number, question, passage
 
 

@@ -95,9 +95,9 @@ def per_question(
     scores: dict[str, QuestionScore] = {}
     for example in examples:
         if example.id in scores:
-            raise InputError(f"question {example.id!r} is given twice, wanted each id once; remove one")
+            raise InputError(f"question {example.id!r} is given twice", wanted="each id once", remedy="remove one")
         if version == "v1.1" and example.is_impossible:
-            raise InputError(f"question {example.id!r} has no gold answer, v1.1 wants one; score it as v2.0")
+            raise InputError(f"question {example.id!r} has no gold answer, v1.1 wants one", remedy="score it as v2.0")
         if example.id in predictions:
             scores[example.id] = _question_score(predictions[example.id], example.answers, version)
         else:
@@ -115,7 +115,7 @@ def score(examples: Iterable[Example], predictions: Mapping[str, str], *, versio
     """
     examples = tuple(examples)
     if not examples:
-        raise InputError("no question to score, wanted at least one; check how the examples were selected")
+        raise InputError("no question to score", wanted="at least one", remedy="check how the examples were selected")
     scores = per_question(examples, predictions, version=version)
     total = Scores(
         exact_match=_percent(scores.values(), "exact_match"),
@@ -155,13 +155,16 @@ def best_no_answer_threshold(
     """
     examples = tuple(examples)
     if not examples:
-        raise InputError("no question to find a threshold on, wanted at least one; check how they were selected")
+        raise InputError(
+            "no question to find a threshold on", wanted="at least one", remedy="check how they were selected"
+        )
     for example in examples:
         # The official script goes on, and may then report more than 100 %.
         if example.id not in predictions or not math.isfinite(no_answer_scores.get(example.id, math.nan)):
             raise InputError(
-                f"question {example.id!r} lacks a prediction or a finite no-answer score, "
-                "a threshold wants both of every question; predict them all"
+                f"question {example.id!r} lacks a prediction or a finite no-answer score, a threshold wants "
+                "both of every question",
+                remedy="predict them all",
             )
     scores = per_question(examples, predictions, version="v2.0")
     impossible = {example.id for example in examples if example.is_impossible}
@@ -209,4 +212,6 @@ def _percent(scores: Collection[QuestionScore], metric: Metric) -> float:
 
 def _check_version(version: str) -> None:
     if version not in get_args(Version):
-        raise InputError(f"metric version {version!r}, wanted one of {get_args(Version)}; take the data set's own")
+        raise InputError(
+            f"metric version {version!r}", wanted=f"one of {get_args(Version)}", remedy="take the data set's own"
+        )

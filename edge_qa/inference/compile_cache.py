@@ -50,7 +50,9 @@ def compiled_model(
     if cache is None:
         return _compile(core, bundle, options, xml)
     if not os.fspath(cache):
-        raise ResourceError("the folder for compiled models has an empty name; give an existing folder, or none")
+        raise ResourceError(
+            "the folder for compiled models has an empty name", remedy="give an existing folder, or none"
+        )
     path, key = _entry(bundle, options, xml, Path(cache))
     blob = _read(path, key)
     if blob is not None:
@@ -79,7 +81,7 @@ def _entry(bundle: Bundle, options: dict[str, Any], xml: str, folder: Path) -> t
     """Where a compiled model is kept, and all that it depends on."""
     if not os.path.isdir(folder):
         kind = "is not a folder" if os.path.exists(folder) else "does not exist"
-        raise ResourceError(f"{folder}: {kind}; create the folder for compiled models first, or give none")
+        raise ResourceError(kind, where=folder, remedy="create the folder for compiled models first, or give none")
     key = {
         "format": str(_FORMAT),
         "edge_qa": __version__,
@@ -114,7 +116,9 @@ def _read(path: Path, key: dict[str, str]) -> bytes | None:
         return None
     except OSError as error:
         raise ResourceError(
-            f"{path}: cannot be read ({error.strerror}); remove it, or give another folder for compiled models"
+            f"cannot be read ({error.strerror})",
+            where=path,
+            remedy="remove it, or give another folder for compiled models",
         ) from None
     try:
         wanted = json.loads(header)

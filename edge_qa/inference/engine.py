@@ -72,13 +72,17 @@ class Engine:
         BundleError if OpenVINO cannot.
         """
         if threads is not None and threads < 1:
-            raise InputError(f"threads: got {threads}, wanted at least 1, or None for all that the process may use")
+            raise InputError(
+                f"got {threads}", where="threads", wanted="at least 1, or None for all that the process may use"
+            )
         manifest = bundle.manifest
         cpu = this_cpu()
         if manifest.target == "vnni" and not cpu.has_int8_dot_product:
             raise ResourceError(
-                f"{bundle.path}: quantized for CPUs with VNNI, this one has {cpu.instruction_set}, where its 8-bit "
-                "sums would overflow into wrong answers; quantize it with --target any"
+                f"quantized for CPUs with VNNI, this one has {cpu.instruction_set}, where its 8-bit sums "
+                "would overflow into wrong answers",
+                where=bundle.path,
+                remedy="quantize it for the target 'any'",
             )
         self.model = manifest.model
         self.io = manifest.io
@@ -96,7 +100,7 @@ class Engine:
         try:
             self._compiled = compiled_model(bundle, options, xml=xml, cache=cache)
         except RuntimeError as error:
-            raise BundleError(f"{bundle.path}: OpenVINO cannot load the model ({_first_line(error)})") from None
+            raise BundleError(f"OpenVINO cannot load the model ({_first_line(error)})", where=bundle.path) from None
         self._check_names(str(bundle.path))
         self._fill_pool()
         _engines.add(self)
@@ -159,7 +163,7 @@ class Engine:
             start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
             return start, end
         except RuntimeError as error:
-            raise InferenceError(f"OpenVINO failed on a {_shape(inputs)} input: {_first_line(error)}") from None
+            raise InferenceError(_first_line(error), where=f"OpenVINO failed on a {_shape(inputs)} input") from None
         finally:
             pool.put(request)
 
@@ -207,7 +211,9 @@ class Engine:
     def _check(self, inputs: dict[str, NDArray[np.int64]]) -> None:
         missing = [role for role in self.io.inputs if role not in inputs]
         if missing:
-            raise InputError(f"inputs: {', '.join(missing)} missing; wanted {', '.join(self.io.inputs)}")
+            raise InputError(
+                f"{', '.join(missing)} missing", where="inputs", remedy=f"wanted {', '.join(self.io.inputs)}"
+            )
         shape = inputs["input_ids"].shape
         ceilings = {
             "input_ids": self.model.vocabulary,
@@ -218,17 +224,21 @@ class Engine:
         for role in self.io.inputs:
             array = inputs[role]
             if array.dtype.kind not in "iu":
-                raise InputError(f"{role}: got {array.dtype}, wanted integers")
+                raise InputError(f"got {array.dtype}", where=role, wanted="integers")
             if array.ndim != 2 or array.shape != shape or not array.size:
-                raise InputError(f"{role}: got shape {array.shape}, wanted (batch, tokens), the same for every input")
+                raise InputError(
+                    f"got shape {array.shape}", where=role, wanted="(batch, tokens), the same for every input"
+                )
             low, high = int(array.min()), int(array.max())
             if low < 0 or high >= ceilings[role]:
-                raise InputError(f"{role}: got values {low}..{high}, wanted 0..{ceilings[role] - 1}")
+                raise InputError(f"got values {low}..{high}", where=role, wanted=f"0..{ceilings[role] - 1}")
         if shape[1] > self.model.longest_input:
-            raise InputError(f"input_ids: {shape[1]} tokens, the model takes at most {self.model.longest_input}")
+            raise InputError(
+                f"{shape[1]} tokens, the model takes at most {self.model.longest_input}", where="input_ids"
+            )
         if self.io.batch not in (None, shape[0]) or self.io.tokens not in (None, shape[1]):
             fixed = f"({self.io.batch or 'any'}, {self.io.tokens or 'any'})"
-            raise InputError(f"input_ids: got shape {shape}, the model takes {fixed} only; pad to it")
+            raise InputError(f"got shape {shape}, the model takes {fixed} only", where="input_ids", remedy="pad to it")
 
     def _check_names(self, where: str) -> None:
         """Binding is by name: a name that the model lacks must be found before the first question."""
@@ -237,11 +247,15 @@ class Engine:
         wrong = [record.name for record in self.io.inputs.values() if record.name not in inputs]
         wrong += [name for name in self.io.outputs.values() if name not in outputs]
         if wrong:
-            raise BundleError(f"{where}: the manifest binds {', '.join(wrong)}, which the model lacks; make it again")
+            raise BundleError(
+                f"the manifest binds {', '.join(wrong)}, which the model lacks", where=where, remedy="make it again"
+            )
         bound = {record.name for record in self.io.inputs.values()}
         unbound = [port.any_name for port in self._compiled.inputs if not port.get_names() & bound]
         if unbound:
-            raise BundleError(f"{where}: the model takes {', '.join(unbound)}, which no role binds; make it again")
+            raise BundleError(
+                f"the model takes {', '.join(unbound)}, which no role binds", where=where, remedy="make it again"
+            )
 
 
 def _shape(inputs: dict[str, NDArray[np.int64]]) -> str:

@@ -53,7 +53,9 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(_without_special_pieces(tokenizer_json))
         except Exception as error:
-            raise BundleError(f"{where}: cannot be read as a tokenizer ({error}); make the bundle again") from None
+            raise BundleError(
+                f"cannot be read as a tokenizer ({error})", where=where, remedy="make the bundle again"
+            ) from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         # tokenizer.json does not store this switch, and its default makes a typed "[SEP]" a real separator.
@@ -86,25 +88,27 @@ class TextTokenizer:
             return self._tokenizer.encode(text, add_special_tokens=False)
         except (TypeError, UnicodeError):
             raise InputError(
-                f"{what}: holds a lone surrogate, which is no character; decode bytes with errors='replace'"
+                "holds a lone surrogate, which is no character", where=what, remedy="decode bytes with errors='replace'"
             ) from None
         except BaseException as error:
             # A panic of the Rust library arrives as a BaseException of its own.
             if type(error).__name__ != "PanicException":
                 raise
-            raise InputError(f"{what}: the tokenizer failed on it ({error}); shorten or clean the text") from None
+            raise InputError(
+                f"the tokenizer failed on it ({error})", where=what, remedy="shorten or clean the text"
+            ) from None
 
     def _find_template(self, where: str) -> PairTemplate:
         """Read the template off one processed pair, whatever post-processor the tokenizer has."""
         pair = self._tokenizer.encode("a", "b")
         sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
         if 0 not in sides or 1 not in sides:
-            raise BundleError(f"{where}: it tokenizes plain letters to nothing; make the bundle again")
+            raise BundleError("it tokenizes plain letters to nothing", where=where, remedy="make the bundle again")
         first_question, first_context = sides.index(0), sides.index(1)
         last_question = len(sides) - 1 - sides[::-1].index(0)
         last_context = len(sides) - 1 - sides[::-1].index(1)
         if first_context < first_question:
-            raise BundleError(f"{where}: it puts the context before the question; wanted question first")
+            raise BundleError("it puts the context before the question", where=where, remedy="wanted question first")
         return PairTemplate(
             before=tuple(ids[:first_question]),
             between=tuple(ids[last_question + 1 : first_context]),
@@ -123,8 +127,9 @@ def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
     tokenizer = TextTokenizer(bundle.tokenizer_json, where)
     if tokenizer.vocabulary > bundle.manifest.model.vocabulary:
         raise BundleError(
-            f"{where}: gives ids up to {tokenizer.vocabulary - 1}, the model has "
-            f"{bundle.manifest.model.vocabulary} rows; convert with the tokenizer that belongs to the model"
+            f"gives ids up to {tokenizer.vocabulary - 1}, the model has {bundle.manifest.model.vocabulary} rows",
+            where=where,
+            remedy="convert with the tokenizer that belongs to the model",
         )
     return tokenizer
 

@@ -14,7 +14,7 @@ from converters.model.compaction import compact
 from converters.model.encoder import Encoder, Linear, named_arrays
 from converters.verification.reference import reference_logits
 from edge_qa.bundle.manifest import INPUT_ROLES
-from edge_qa.errors import CheckpointError
+from edge_qa.errors import CheckpointError, InputError
 from tests.support.checkpoints import VOCABULARY, bert_config, bert_tensors
 from tests.support.checkpoints import write_checkpoint as write_source
 from tests.support.places import GOLDEN_FILES
@@ -194,7 +194,7 @@ def test_an_existing_folder_is_kept(tmp_path):
     encoder = read_encoder(source)
     (tmp_path / "written").mkdir()
     (tmp_path / "written" / "mine").write_text("")
-    with pytest.raises(CheckpointError, match="already exists"):
+    with pytest.raises(InputError, match="already exists"):
         write_checkpoint(encoder, tmp_path / "written", source=source)
     with pytest.raises(CheckpointError, match="this folder holds mine"):
         write_checkpoint(encoder, tmp_path / "written", source=source, force=True)

@@ -84,7 +84,7 @@ def test_a_budget_that_is_not_there_is_named(path, call):
 
 
 def test_a_bundle_without_budgets_says_how_to_make_some(tmp_path):
-    with pytest.raises(InputError, match="this bundle has full; edge-qa search-lengths makes faster ones"):
+    with pytest.raises(InputError, match="this bundle has full; edge-qa search-budgets makes faster ones"):
         QuestionAnswerer.load(tiny_bundle(tmp_path), budget="fast")
 
 
@@ -144,7 +144,7 @@ def test_a_bundle_without_the_budget_is_named_before_anything_is_asked(
     result = command(name, path, int8_bundle, *options, questions, "--budget", "last")
     assert (result.code, result.out) == (4, "")
     assert result.err == (
-        f"error: {int8_bundle}: budget: got 'last', this bundle has full; edge-qa search-lengths makes faster ones\n"
+        f"error: {int8_bundle}: budget: got 'last', this bundle has full; edge-qa search-budgets makes faster ones\n"
     )
 
 

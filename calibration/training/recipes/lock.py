@@ -17,7 +17,8 @@ class Lock(Masked):
         zeros = size - sum(int(mask.sum()) for mask in self.masks.values())
         if zeros < _LEAST * size:
             raise CheckpointError(
-                f"{self.task.source.path}: {zeros / max(1, size):.2%} of its weights are zero, which is no pattern to "
-                "lock; make it sparse first, with --recipe sparse-1x4 or edge-qa sparsify"
+                f"{zeros / max(1, size):.2%} of its weights are zero, which is no pattern to lock",
+                where=self.task.source.path,
+                remedy="make it sparse first, with the recipe sparse-1x4 or with sparsify",
             )
         return student

@@ -77,12 +77,15 @@ class PruneGain(Recipe):
         share = 1 / options.speedup if options.speedup is not None else 1 - (options.ratio or 0)
         if costs.dense * share < costs.least:
             raise InputError(
-                f"speedup {1 / share:g}: without any head or neuron this model would run {costs.most_speedup:.2f} "
-                "times faster, and no more; ask for less"
+                f"without any head or neuron this model would run {costs.most_speedup:.2f} times faster, and no more",
+                where=f"speedup {1 / share:g}",
+                remedy="ask for less",
             )
         small, masks = self._choose(gradients, costs, costs.dense * share, windows)
         if not masks.remove_anything:
-            raise InputError("too little is asked for to remove anything of this model; raise ratio or speedup")
+            raise InputError(
+                "too little is asked for to remove anything of this model", remedy="raise ratio or speedup"
+            )
         return small, masks
 
     def _costs(self, tokens: int) -> StructureCosts:

@@ -100,8 +100,9 @@ class Recipe:
         pairs = zip(heads[0], layer_map(*map(len, heads))[1:], strict=True)
         if options.attention_weight and not any(own and own == heads[1][place - 1] for own, place in pairs):
             raise InputError(
-                f"attention_weight: no layer has as many heads as the teacher's ({heads[0]}, {heads[1]}), so there "
-                "is nothing to compare; use --hidden-weight alone"
+                f"no layer has as many heads as the teacher's ({heads[0]}, {heads[1]}), so there is nothing to compare",
+                where="attention_weight",
+                remedy="use `hidden_weight` alone",
             )
         widths = self.student.template.hidden, teacher.template.hidden
         if options.hidden_weight and widths[0] != widths[1]:

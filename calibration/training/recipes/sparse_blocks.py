@@ -34,8 +34,9 @@ class SparseBlocks(Masked):
             shape = tuple(weight.shape)
             if blocks_to_prune(shape, BLOCK, ratio) > whole_blocks(shape, BLOCK):
                 raise InputError(
-                    f"ratio {ratio:g}: {name} is {shape[0]}x{shape[1]}, of which too little is whole blocks of 4x1; "
-                    "lower the ratio"
+                    f"{name} is {shape[0]}x{shape[1]}, of which too little is whole blocks of 4x1",
+                    where=f"ratio {ratio:g}",
+                    remedy="lower the ratio",
                 )
         return student
 

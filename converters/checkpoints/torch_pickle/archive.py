@@ -45,9 +45,11 @@ def read_span(file: BufferedReader, span: Span, where: str) -> NDArray[np.uint8]
     data = np.empty(span.nbytes, np.uint8)
     file.seek(span.offset)
     if file.readinto(data.data) != span.nbytes:
-        raise CheckpointError(f"{where}: ends before byte {span.offset + span.nbytes}; {DAMAGED}")
+        raise CheckpointError(f"ends before byte {span.offset + span.nbytes}", where=where, remedy=DAMAGED)
     if span.crc32 is not None and zlib.crc32(data.data) != span.crc32:
-        raise CheckpointError(f"{where}: the checksum of the {span.nbytes} bytes at {span.offset} differs; {DAMAGED}")
+        raise CheckpointError(
+            f"the checksum of the {span.nbytes} bytes at {span.offset} differs", where=where, remedy=DAMAGED
+        )
     return data
 
 
@@ -60,7 +62,7 @@ def find_members(file: BufferedReader, file_bytes: int, where: str) -> dict[str,
     start, nbytes = _find_directory(file, file_bytes, where)
     if nbytes > MAX_DIRECTORY_BYTES:
         raise CheckpointError(
-            f"{where}: its directory has {nbytes} bytes, at most {MAX_DIRECTORY_BYTES} are read; {DAMAGED}"
+            f"its directory has {nbytes} bytes, at most {MAX_DIRECTORY_BYTES} are read", where=where, remedy=DAMAGED
         )
     directory = read_span(file, Span(start, nbytes), where).tobytes()
     members: dict[str, Span] = {}
@@ -70,14 +72,16 @@ def find_members(file: BufferedReader, file_bytes: int, where: str) -> dict[str,
         name, header, span, length = _read_entry(directory, position, where)
         position += length
         if name in members:
-            raise CheckpointError(f"{where}: has two members named {name!r:.80}; {DAMAGED}")
+            raise CheckpointError(f"has two members named {name!r:.80}", where=where, remedy=DAMAGED)
         offset = header + _local_bytes(file, header, start, name, where)
         members[name] = Span(offset, span.nbytes, span.crc32)
         taken.append((header, offset + span.nbytes, name))
     end = 0
     for header, behind, name in sorted(taken):
         if header < end or behind > start:
-            raise CheckpointError(f"{where}: member {name!r:.80} lies over other bytes of the archive; {DAMAGED}")
+            raise CheckpointError(
+                f"member {name!r:.80} lies over other bytes of the archive", where=where, remedy=DAMAGED
+            )
         end = behind
     return members
 
@@ -87,23 +91,25 @@ def _find_directory(file: BufferedReader, file_bytes: int, where: str) -> tuple[
     end = file_bytes - _END.size
     signature, *_, nbytes, start, comment = _read(file, _END, end, where)
     if signature != b"PK\x05\x06" or comment:
-        raise CheckpointError(f"{where}: begins as a zip archive and does not end as one; {DAMAGED}")
+        raise CheckpointError("begins as a zip archive and does not end as one", where=where, remedy=DAMAGED)
     if end >= _LOCATOR64.size:
         signature, _, end64, _ = _read(file, _LOCATOR64, end - _LOCATOR64.size, where)
         if signature == b"PK\x06\x07":
             signature, *_, nbytes, start = _read(file, _END64, end64, where)
             if signature != b"PK\x06\x06":
-                raise CheckpointError(f"{where}: has no zip64 record at byte {end64}; {DAMAGED}")
+                raise CheckpointError(f"has no zip64 record at byte {end64}", where=where, remedy=DAMAGED)
             end = end64
     if start + nbytes > end:
-        raise CheckpointError(f"{where}: its directory ends at byte {start + nbytes}, wanted <= {end}; {DAMAGED}")
+        raise CheckpointError(
+            f"its directory ends at byte {start + nbytes}", where=where, wanted=f"<= {end}", remedy=DAMAGED
+        )
     return start, nbytes
 
 
 def _read_entry(directory: bytes, position: int, where: str) -> tuple[str, int, Span, int]:
     """Return one entry's name, the offset of its local header, its size and checksum, and the length of the entry."""
     if position + _ENTRY.size > len(directory):
-        raise CheckpointError(f"{where}: its directory ends early; {DAMAGED}")
+        raise CheckpointError("its directory ends early", where=where, remedy=DAMAGED)
     entry = _ENTRY.unpack_from(directory, position)
     signature, flags, method, crc32 = entry[0], entry[3], entry[4], entry[7]
     name_bytes, extra_bytes, comment_bytes = entry[10:13]
@@ -111,23 +117,29 @@ def _read_entry(directory: bytes, position: int, where: str) -> tuple[str, int, 
     extra_at = name_at + name_bytes
     length = extra_at + extra_bytes + comment_bytes - position
     if signature != b"PK\x01\x02" or position + length > len(directory):
-        raise CheckpointError(f"{where}: its directory is malformed at byte {position}; {DAMAGED}")
+        raise CheckpointError(f"its directory is malformed at byte {position}", where=where, remedy=DAMAGED)
     try:
         name = directory[name_at:extra_at].decode()
     except UnicodeDecodeError:
-        raise CheckpointError(f"{where}: a member's name is not UTF-8; {DAMAGED}") from None
+        raise CheckpointError("a member's name is not UTF-8", where=where, remedy=DAMAGED) from None
     if ".." in name.split("/") or name.startswith("/") or "\\" in name or "\0" in name:
-        raise CheckpointError(f"{where}: has a member named {name!r:.80}, which torch does not write; {DAMAGED}")
+        raise CheckpointError(
+            f"has a member named {name!r:.80}, which torch does not write", where=where, remedy=DAMAGED
+        )
     if flags & _ENCRYPTED:
-        raise CheckpointError(f"{where}: member {name!r:.80} is encrypted; re-save the checkpoint with torch.save")
+        raise CheckpointError(
+            f"member {name!r:.80} is encrypted", where=where, remedy="re-save the checkpoint with torch.save"
+        )
     wide = _widen([entry[9], entry[8], entry[16]], directory[extra_at : extra_at + extra_bytes])
     if wide is None:
-        raise CheckpointError(f"{where}: member {name!r:.80} lacks its sizes in 64 bits; {DAMAGED}")
+        raise CheckpointError(f"member {name!r:.80} lacks its sizes in 64 bits", where=where, remedy=DAMAGED)
     nbytes, stored_bytes, header = wide
     if method != 0 or stored_bytes != nbytes:
         raise CheckpointError(
-            f"{where}: member {name!r:.80} is compressed, wanted it stored as torch does; "
-            "re-save the checkpoint with torch.save"
+            f"member {name!r:.80} is compressed",
+            where=where,
+            wanted="it stored as torch does",
+            remedy="re-save the checkpoint with torch.save",
         )
     return name, header, Span(0, nbytes, crc32), length
 
@@ -154,14 +166,16 @@ def _widen(numbers: list[int], extra: bytes) -> list[int] | None:
 def _local_bytes(file: BufferedReader, header: int, limit: int, name: str, where: str) -> int:
     """Return the size of the local header in front of a member's bytes."""
     if header + _LOCAL.size > limit:
-        raise CheckpointError(f"{where}: member {name!r:.80} begins at byte {header}, beyond the members; {DAMAGED}")
+        raise CheckpointError(
+            f"member {name!r:.80} begins at byte {header}, beyond the members", where=where, remedy=DAMAGED
+        )
     local = _read(file, _LOCAL, header, where)
     signature, flags, method = local[0], local[2], local[3]
     name_bytes, extra_bytes = local[9:11]
     local_name = file.read(name_bytes)
     # A header that disagrees with the directory makes two readers see two different archives.
     if signature != b"PK\x03\x04" or method != 0 or flags & _ENCRYPTED or local_name != name.encode():
-        raise CheckpointError(f"{where}: member {name!r:.80} and its local header disagree; {DAMAGED}")
+        raise CheckpointError(f"member {name!r:.80} and its local header disagree", where=where, remedy=DAMAGED)
     return _LOCAL.size + int(name_bytes) + int(extra_bytes)
 
 
@@ -170,4 +184,4 @@ def _read(file: BufferedReader, layout: struct.Struct, offset: int, where: str) 
         file.seek(offset)
         return layout.unpack(file.read(layout.size))
     except (OSError, OverflowError, ValueError, struct.error):
-        raise CheckpointError(f"{where}: has no zip record at byte {offset}; {DAMAGED}") from None
+        raise CheckpointError(f"has no zip record at byte {offset}", where=where, remedy=DAMAGED) from None

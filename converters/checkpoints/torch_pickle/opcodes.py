@@ -68,7 +68,7 @@ class _Machine:
                     raise self.damaged("leaves values behind")
                 return Unpickled(value, self.storages, self.position)
             self.step(opcode)
-        raise CheckpointError(f"{self.where}: its pickle has more than {MAX_OPCODES} opcodes; {RESAVE}")
+        raise CheckpointError(f"its pickle has more than {MAX_OPCODES} opcodes", where=self.where, remedy=RESAVE)
 
     def step(self, opcode: bytes) -> None:
         push = self.stack.append
@@ -235,8 +235,9 @@ class _Machine:
     def allowed(self, name: str) -> Global:
         if name not in BUILDERS and name not in STORAGES and name not in DTYPES:
             raise CheckpointError(
-                f"{self.where}: wants the global {name!r}, which is not one that a state dict needs; "
-                f"nothing was executed; {RESAVE}"
+                f"wants the global {name!r}, which is not one that a state dict needs; nothing was executed",
+                where=self.where,
+                remedy=RESAVE,
             )
         return Global(name)
 
@@ -267,10 +268,11 @@ class _Machine:
     # Errors
 
     def damaged(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.where}: its pickle {what} at byte {self.position}; {DAMAGED}")
+        return CheckpointError(f"its pickle {what} at byte {self.position}", where=self.where, remedy=DAMAGED)
 
     def refused(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"{self.where}: its pickle {what} at byte {self.position}, which no state dict needs; "
-            f"nothing was executed; {RESAVE}"
+            f"its pickle {what} at byte {self.position}, which no state dict needs; nothing was executed",
+            where=self.where,
+            remedy=RESAVE,
         )

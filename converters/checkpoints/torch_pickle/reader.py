@@ -65,16 +65,18 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
     where = str(path)
     try:
         if not path.is_file():
-            raise CheckpointError(f"{where}: is not a file; name a pytorch_model.bin")
+            raise CheckpointError("is not a file", where=where, remedy="name a pytorch_model.bin")
         with path.open("rb") as file:
             file_bytes = os.fstat(file.fileno()).st_size
             contents = _open(file, file_bytes, where)
             tensors = _find_tensors(contents.pickle.value, where)
             return _read_arrays(file, file_bytes, contents, tensors, where)
     except OSError as error:
-        raise CheckpointError(f"{where}: cannot be read ({error.strerror}); check its path and permissions") from error
+        raise CheckpointError(
+            f"cannot be read ({error.strerror})", where=where, remedy="check its path and permissions"
+        ) from error
     except MemoryError:
-        raise ResourceError(f"{where}: does not fit into memory; convert it on a larger machine") from None
+        raise ResourceError("does not fit into memory", where=where, remedy="convert it on a larger machine") from None
 
 
 def _open(file: BufferedReader, file_bytes: int, where: str) -> _Contents:
@@ -84,9 +86,12 @@ def _open(file: BufferedReader, file_bytes: int, where: str) -> _Contents:
     if _LEGACY_MAGIC.to_bytes(10, "little") in head:
         return _open_legacy(file, file_bytes, where)
     if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{where}: is a pointer of git-lfs, not the file itself; run 'git lfs pull'")
+        raise CheckpointError("is a pointer of git-lfs, not the file itself", where=where, remedy="run 'git lfs pull'")
     raise CheckpointError(
-        f"{where}: begins with {head[:4]!r}, wanted a zip archive or the legacy format of torch.save; {RESAVE}"
+        f"begins with {head[:4]!r}",
+        where=where,
+        wanted="a zip archive or the legacy format of torch.save",
+        remedy=RESAVE,
     )
 
 
@@ -94,16 +99,18 @@ def _open_zip(file: BufferedReader, file_bytes: int, where: str) -> _Contents:
     members = find_members(file, file_bytes, where)
     roots = [name.removesuffix("data.pkl") for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise CheckpointError(f"{where}: has {len(roots)} members <name>/data.pkl, wanted one; {RESAVE}")
+        raise CheckpointError(f"has {len(roots)} members <name>/data.pkl", where=where, wanted="one", remedy=RESAVE)
     root = roots[0]
     if members[root + "data.pkl"].nbytes > MAX_PICKLE_BYTES:
-        raise CheckpointError(f"{where}: its pickle has more than {MAX_PICKLE_BYTES} bytes; {RESAVE}")
+        raise CheckpointError(f"its pickle has more than {MAX_PICKLE_BYTES} bytes", where=where, remedy=RESAVE)
     byte_order = "little"  # what torch assumes of the files of its versions before 2.1, which do not say
     if root + "byteorder" in members:
         span = members[root + "byteorder"]
         byte_order = read_span(file, Span(span.offset, min(span.nbytes, 16)), where).tobytes().decode("latin-1")
         if byte_order not in ("little", "big"):
-            raise CheckpointError(f"{where}: has the byte order {byte_order!r}, wanted 'little' or 'big'; {DAMAGED}")
+            raise CheckpointError(
+                f"has the byte order {byte_order!r}", where=where, wanted="'little' or 'big'", remedy=DAMAGED
+            )
     pickle = interpret(read_span(file, members[root + "data.pkl"], where).tobytes(), 0, where)
     prefix = root + "data/"
     spans = {name.removeprefix(prefix): span for name, span in members.items() if name.startswith(prefix)}
@@ -115,24 +122,28 @@ def _open_legacy(file: BufferedReader, file_bytes: int, where: str) -> _Contents
     magic = interpret(head, 0, where)
     protocol = interpret(head, magic.end, where)
     if magic.value != _LEGACY_MAGIC or protocol.value != _LEGACY_PROTOCOL:
-        raise CheckpointError(f"{where}: wanted torch's magic number and protocol {_LEGACY_PROTOCOL}; {DAMAGED}")
+        raise CheckpointError(
+            f"wanted torch's magic number and protocol {_LEGACY_PROTOCOL}", where=where, remedy=DAMAGED
+        )
     machine = interpret(head, protocol.end, where)
     pickle = interpret(head, machine.end, where)
     keys = interpret(head, pickle.end, where)
     if type(keys.value) is not list:
-        raise CheckpointError(f"{where}: has no list of its storages; {DAMAGED}")
+        raise CheckpointError("has no list of its storages", where=where, remedy=DAMAGED)
     spans: dict[str, Span] = {}
     position = keys.end
     for key in keys.value:
         storage = pickle.storages.get(key) if type(key) is str else None
         if storage is None or key in spans:
-            raise CheckpointError(f"{where}: lists a storage twice, or one that it does not use; {DAMAGED}")
+            raise CheckpointError("lists a storage twice, or one that it does not use", where=where, remedy=DAMAGED)
         count = int.from_bytes(read_span(file, Span(position, 8), where), "little", signed=True)
         span = Span(position + 8, storage.elements * ITEM_BYTES[storage.kind])
         if count != storage.elements or span.offset + span.nbytes > file_bytes:
             raise CheckpointError(
-                f"{where}: storage {key!r:.40} has {count} elements at byte {position}, wanted {storage.elements} "
-                f"before the end at {file_bytes}; {DAMAGED}"
+                f"storage {key!r:.40} has {count} elements at byte {position}",
+                where=where,
+                wanted=f"{storage.elements} before the end at {file_bytes}",
+                remedy=DAMAGED,
             )
         spans[key] = span
         position = span.offset + span.nbytes
@@ -143,7 +154,7 @@ def _open_legacy(file: BufferedReader, file_bytes: int, where: str) -> _Contents
 def _find_tensors(top: object, where: str) -> dict[str, Tensor]:
     """Return the tensors of the object itself, or of the one dict of tensors inside it."""
     if type(top) is not dict:
-        raise CheckpointError(f"{where}: holds a {type(top).__name__}, wanted a dict of tensors; {RESAVE}")
+        raise CheckpointError(f"holds a {type(top).__name__}", where=where, wanted="a dict of tensors", remedy=RESAVE)
     value: dict[str | int, Any] = top
     if not _holds_tensors(value):
         # By identity, so that a thousand names of one large dict cost one look at it.
@@ -152,8 +163,10 @@ def _find_tensors(top: object, where: str) -> dict[str, Tensor]:
         if len(nested) != 1 or nested[0] not in _WRAPPERS:
             found = ", ".join(f"{name!r:.40}" for name in nested[:5]) or "none"
             raise CheckpointError(
-                f"{where}: holds no tensors at its top, and dicts of tensors under: {found}; "
-                f"wanted one, under {' or '.join(_WRAPPERS)}; save that dict alone"
+                f"holds no tensors at its top, and dicts of tensors under: {found}; wanted one, under "
+                f"{' or '.join(_WRAPPERS)}",
+                where=where,
+                remedy="save that dict alone",
             )
         value = value[nested[0]]
     tensors: dict[str, Tensor] = {}
@@ -164,7 +177,7 @@ def _find_tensors(top: object, where: str) -> dict[str, Tensor]:
         elif type(name) is str:
             tensors[name] = entry
         else:
-            raise CheckpointError(f"{where}: has a tensor under the key {name}, wanted a name; {RESAVE}")
+            raise CheckpointError(f"has a tensor under the key {name}", where=where, wanted="a name", remedy=RESAVE)
     if dropped:
         _logger.debug("%s: dropped %d entries that are no tensors: %.200r", where, len(dropped), dropped[:5])
     return tensors
@@ -180,9 +193,13 @@ def _read_arrays(
     kinds: dict[str, str] = {}
     for name, tensor in tensors.items():  # cheap checks before any storage is read
         if tensor.nbytes > max(file_bytes, MAX_EXPANDED_BYTES):
-            raise CheckpointError(f"{where}: {name!r:.80} takes {tensor.nbytes} bytes, more than the file; {RESAVE}")
+            raise CheckpointError(
+                f"{name!r:.80} takes {tensor.nbytes} bytes, more than the file", where=where, remedy=RESAVE
+            )
         if kinds.setdefault(tensor.storage.key, tensor.kind) != tensor.kind:
-            raise CheckpointError(f"{where}: {name!r:.80} shares a storage with a tensor of another type; {RESAVE}")
+            raise CheckpointError(
+                f"{name!r:.80} shares a storage with a tensor of another type", where=where, remedy=RESAVE
+            )
     storages: dict[str, NDArray[Any]] = {}
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in tensors.items():
@@ -198,8 +215,10 @@ def _read_storage(file: BufferedReader, contents: _Contents, storage: Storage, k
     span = contents.spans.get(storage.key, Span(0, 0))
     if span.nbytes // ITEM_BYTES[storage.kind] != storage.elements:
         raise CheckpointError(
-            f"{where}: storage {storage.key!r:.40} has {span.nbytes} bytes, wanted {storage.elements} elements "
-            f"of {storage.kind}; {DAMAGED}"
+            f"storage {storage.key!r:.40} has {span.nbytes} bytes",
+            where=where,
+            wanted=f"{storage.elements} elements of {storage.kind}",
+            remedy=DAMAGED,
         )
     data = read_span(file, span, where)
     whole = span.nbytes // ITEM_BYTES[kind] * ITEM_BYTES[kind]  # a storage of bytes may end amid an element
@@ -207,7 +226,9 @@ def _read_storage(file: BufferedReader, contents: _Contents, storage: Storage, k
     if contents.byte_order != sys.byteorder:
         elements.byteswap(inplace=True)
     if kind == "bool" and data.max(initial=0) > 1:
-        raise CheckpointError(f"{where}: bool storage {storage.key!r:.40} has a byte other than 0 and 1; {DAMAGED}")
+        raise CheckpointError(
+            f"bool storage {storage.key!r:.40} has a byte other than 0 and 1", where=where, remedy=DAMAGED
+        )
     if kind == "bfloat16":  # the upper half of a float32
         wide = elements.astype(np.uint32)
         wide <<= 16

@@ -30,7 +30,7 @@ def test_a_ratio_that_removes_nothing_is_refused(source, tmp_path):
 def test_an_existing_folder_is_kept(source, tmp_path):
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "mine").write_text("")
-    with pytest.raises(CheckpointError, match="already exists"):
+    with pytest.raises(InputError, match="already exists"):
         sparsify(source, tmp_path / "small", pattern="1x4", ratio=0.5)
     assert list(files_of(tmp_path / "small")) == ["mine"]
     half, more = (
@@ -88,7 +88,7 @@ def test_the_command_prints_a_table_and_json(source, data, tmp_path, command):
     assert found["calibration"]["dataset_sha256"] == read_dataset(data).sha256
     assert [tensor["sparsity_after"] for tensor in found["tensors"]] == [0.5] * 12
     again = command("sparsify", source, tmp_path / "b", *options)
-    assert (again.code, "already exists" in again.err) == (3, True)
+    assert (again.code, "already exists" in again.err) == (4, True)
     assert command("sparsify", source, tmp_path / "c", "--pattern", "1x4", "--ratio", "1").code == 2
     assert command("sparsify", source, tmp_path / "c", "--pattern", "2:4", "--ratio", "0.5").code == 2
     assert command("sparsify", source, tmp_path / "c", "--pattern", "heads", "--ratio", "0.9").code == 4

@@ -312,7 +312,7 @@ def test_the_command_writes_a_bundle_and_one_offline_page(files, fast, tmp_path,
     asked = command("ask", tmp_path / "out", "who built it?", "--text", "ada built the bridge.", "--budget", "fast")
     assert asked.code == 0
     refused = command(*arguments(files, tmp_path / "out", "--max-drop", 90))
-    assert (refused.code, "already exists" in refused.err) == (3, True)
+    assert (refused.code, "already exists" in refused.err) == (4, True)
 
 
 def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command, monkeypatch):

@@ -55,7 +55,7 @@ def test_without_a_file_nothing_is_written(tmp_path):
 def test_the_state_of_another_search_is_refused(tmp_path):
     state = tmp_path / "state.json"
     search(state, Measuring())
-    with pytest.raises(InputError, match=r"another search \(seed: got 0, wanted 1\); give another --state") as caught:
+    with pytest.raises(InputError, match=r"another search \(seed: got 0, wanted 1\); give another `state`") as caught:
         Record(state, SEARCH | {"seed": "1"})
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="rule: got none, wanted probe"):

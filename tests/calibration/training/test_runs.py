@@ -157,7 +157,7 @@ def test_the_command(folder):
 
 
 def test_distil_wants_a_teacher(folder):
-    with pytest.raises(InputError, match="give --teacher CHECKPOINT"):
+    with pytest.raises(InputError, match="give `teacher`"):
         run(folder, "distil")
 
 
@@ -165,12 +165,12 @@ def test_distil_wants_a_teacher(folder):
     "options", [{"distillation": 0.5}, {"hidden_weight": 1.0}, {"attention_weight": 1.0}, {"temperature": 3.0}]
 )
 def test_what_a_teacher_gives_is_refused_without_one(folder, options):
-    with pytest.raises(InputError, match="give --teacher CHECKPOINT"):
+    with pytest.raises(InputError, match="give `teacher`"):
         run(folder, "finetune", **options)
 
 
 def test_scoring_wants_something_to_score_on(folder):
-    with pytest.raises(InputError, match="give --evaluation FILE"):
+    with pytest.raises(InputError, match="give `evaluation`"):
         run(folder, "finetune", evaluations=2)
 
 
@@ -251,7 +251,7 @@ def test_the_state_of_a_stopped_run_is_not_overwritten(folder, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         run(folder, "finetune", state=tmp_path, steps=4, report=stop_at(2))
     stopped = (tmp_path / "state.pt").read_bytes()
-    with pytest.raises(InputError, match=r"state.pt: a run was stopped there; --resume goes on with it"):
+    with pytest.raises(InputError, match=r"state.pt: a run was stopped there; `resume` goes on with it"):
         run(folder, "finetune", state=tmp_path, steps=4)
     assert (tmp_path / "state.pt").read_bytes() == stopped
 
@@ -278,7 +278,7 @@ def test_a_score_that_fails_tells_how_the_model_is_written(folder, tmp_path, mon
     def fail(*_):
         raise InputError("disk full")
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"disk full; .*--resume without --evaluation"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"disk full; .*`resume` without `evaluation`"):
         patch.setattr(Run, "_evaluated", fail)
         run(folder, "finetune", **scored, **options)
     run(folder, "finetune", resume=True, **options)

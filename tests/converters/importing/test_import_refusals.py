@@ -270,7 +270,7 @@ def test_a_vocabulary_given_as_a_tokenizer(command: Command, copy: Path) -> None
 def test_an_output_that_exists(command: Command, copy: Path) -> None:
     copy.with_name("out").mkdir()
     code, _, err = command(copy, copy.with_name("out"), "--vocab", VOCAB)
-    assert code == 3
+    assert code == 4
     assert "already exists" in err
 
 

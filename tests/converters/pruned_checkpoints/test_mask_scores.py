@@ -192,16 +192,16 @@ def test_the_conversion_of_a_raw_checkpoint_is_that_of_its_plain_twin(tmp_path):
 def test_reading_a_raw_checkpoint_never_takes_its_weights_for_unpruned(tmp_path):
     encoder = read_encoder(read_checkpoint(raw_checkpoint(tmp_path / "checkpoint", NN_PRUNING)))
     assert not encoder.layers[0].feed_forwards[0].up.weight[:10].any()
-    with pytest.raises(CheckpointError, match="give --mask-method and --mask-threshold"):
+    with pytest.raises(CheckpointError, match="give `mask_method` and `mask_threshold`"):
         read_encoder(read_checkpoint(raw_checkpoint(tmp_path / "unsaid")))
 
 
 def test_options_say_what_no_file_says(tmp_path):
     folder = raw_checkpoint(tmp_path / "checkpoint")
-    with pytest.raises(CheckpointError, match=r"holds 12 tensors of mask scores .* give --mask-method"):
+    with pytest.raises(CheckpointError, match=r"holds 12 tensors of mask scores .* give `mask_method`"):
         convert(folder, tmp_path / "bundle")
     said = {"mask_method": "sigmoied_threshold", "mask_threshold": 0.1}
-    with pytest.raises(CheckpointError, match=r"8 rows are masked as a whole.*--mask-bias or --no-mask-bias"):
+    with pytest.raises(CheckpointError, match=r"8 rows are masked as a whole.*give `mask_bias`"):
         masked(folder, **said)
     for bias in (True, False):
         assert_same(masked(folder, **said, mask_bias=bias).tensors, expected_tensors(bias=bias))
@@ -216,7 +216,7 @@ def test_options_go_before_the_file(tmp_path):
 
 def test_options_without_mask_scores_are_refused(tmp_path):
     folder = write_checkpoint(tmp_path / "checkpoint")
-    with pytest.raises(CheckpointError, match="holds no mask scores; leave out the --mask options"):
+    with pytest.raises(CheckpointError, match="holds no mask scores; leave out `mask_method`"):
         convert(folder, tmp_path / "bundle", mask_method="topK")
 
 
@@ -233,7 +233,7 @@ def test_movement_pruning_keeps_one_score_for_each_weight_and_every_bias(tmp_pat
             wanted[f"{name}.weight"][~kept] = 0
     config = bert_config() | {"model_type": "masked_bert", "pruning_method": "topK"}
     folder = write_checkpoint(tmp_path / "checkpoint", tensors=tensors, config=config)
-    with pytest.raises(CheckpointError, match=r"final_threshold: got None.*give --mask-threshold"):
+    with pytest.raises(CheckpointError, match=r"final_threshold: got None.*give `mask_threshold`"):
         masked(folder)
     assert_same(masked(folder, mask_threshold=0.3).tensors, wanted)
     assert convert(folder, tmp_path / "bundle", mask_threshold=0.3).manifest.model.family == "bert"
@@ -261,7 +261,7 @@ def test_two_of_four_masks_multiply_the_others(tmp_path):
     ("change", "message"),
     [
         ({"rewind_model_name_or_path": "somewhere"}, "rewind_model_name_or_path"),
-        ({"eval_with_current_patch_params": True}, "eval_with_current_patch_params.*give --mask-threshold"),
+        ({"eval_with_current_patch_params": True}, "eval_with_current_patch_params.*give `mask_threshold`"),
         ({"dense_pruning_method": "sage"}, "dense_pruning_method 'sage' is not known.*one of threshold"),
         ({"dense_pruning_method": "disabled"}, "has mask scores, which sparse_args.json says are disabled"),
         ({"final_threshold": "high"}, "final_threshold: got 'high', wanted a number"),

@@ -60,7 +60,7 @@ def test_an_architecture_without_a_module_is_refused_with_the_way_out(deberta, t
 def test_torch_that_is_not_installed_is_named_with_the_line_that_installs_it(deberta, tmp_path):
     result = edge_qa("convert", str(deberta), str(tmp_path / "bundle"), "--torch", blocked=("torch",))
     assert result.returncode == 6
-    wanted = "pip install '.[torch]' in the folder of Edge QA's source"
+    wanted = "pip install 'edge-qa[torch]'"
     assert result.stderr == f"error: torch is not installed, and this needs it: {wanted}\n"
     assert result.stdout == ""
     assert not (tmp_path / "bundle").exists()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_qa import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle, new_bundle
 from edge_qa.bundle.manifest import FileRecord, read_manifest
-from edge_qa.errors import BundleError
+from edge_qa.errors import BundleError, InputError
 from tests.support.checkpoints import write_checkpoint
 
 
@@ -154,7 +154,7 @@ def test_a_folder_that_is_no_bundle_says_what_to_do(tmp_path):
 
 def test_an_existing_destination_is_kept(copy):
     before = sorted(copy.iterdir())
-    with pytest.raises(BundleError, match="already exists"), new_bundle(copy):
+    with pytest.raises(InputError, match="already exists"), new_bundle(copy):
         pass
     assert sorted(copy.iterdir()) == before
 

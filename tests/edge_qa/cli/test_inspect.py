@@ -250,6 +250,6 @@ def test_a_device_without_extras_inspects_bundles(int8_bundle):
 @pytest.mark.parametrize("missing", ["safetensors", "converters"])
 def test_a_missing_extra_is_named(checkpoint, missing):
     done = run(f"sys.modules[{missing!r}] = None", checkpoint)
-    assert done.returncode == RESOURCES
-    assert "pip install '.[convert]'" in done.stderr
+    assert done.returncode == USAGE
+    assert "pip install 'edge-qa[convert]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -27,7 +27,7 @@ def test_sparsify_does_not_replace_what_it_reads(command, sources):
     _, checkpoint = sources
     before = bytes_of(checkpoint)
     result = command("sparsify", checkpoint, checkpoint, "--pattern", "1x4", "--ratio", 0.5, "--force")
-    assert (result.code, bytes_of(checkpoint) == before) == (3, True)
+    assert (result.code, bytes_of(checkpoint) == before) == (4, True)
     assert "is, or holds, what is read" in result.err
 
 
@@ -130,7 +130,7 @@ def test_nothing_is_written_into_what_is_read(command, sources, questions, tmp_p
     ]
     for call in calls:
         result = command(*call)
-        assert result.code == 3, call
+        assert result.code == 4, call
         assert result.err == f"error: {call[2]}: is inside what is read ({call[1]}); give another place\n"
     assert (bytes_of(bundle), bytes_of(checkpoint)) == before
     check_destination(questions.parent / "out", force=False, sources=[questions])  # beside a file
