@@ -15,15 +15,26 @@ def public_names(package: str) -> str:
 
 
 def _directive(package: str, name: str, value: object) -> Iterator[str]:
-    if inspect.isclass(value):
+    if inspect.isclass(value) and issubclass(value, Exception) and value.__init__ is not _root(value).__init__:
+        yield f".. autoexception:: {package}.{name}"
+    elif inspect.isclass(value) and issubclass(value, Exception) and value is not _root(value):
+        # Its arguments are those of the root, which stand there.
+        yield f".. py:exception:: {package}.{name}"
+        yield ""
+        yield from (f"   {line}" for line in tidy_docstring((inspect.getdoc(value) or "").splitlines()))
+    elif inspect.isclass(value):
         yield f".. autoclass:: {package}.{name}"
-        if not issubclass(value, Exception):
-            yield "   :members:"
+        yield "   :members:"
     elif inspect.isroutine(value):
         yield f".. autofunction:: {package}.{name}"
     else:
         yield f".. autodata:: {package}.{name}"
     yield ""
+
+
+def _root(error: type[BaseException]) -> type[BaseException]:
+    """The class of ours that an error inherits its arguments from."""
+    return [kind for kind in error.__mro__ if kind.__module__ == error.__module__ and issubclass(kind, Exception)][-1]
 
 
 _CODE = re.compile(r"(``.+?``|`[^`]+`)")

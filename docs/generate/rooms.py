@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The order that imports go down in: upper packages import lower ones.
 PACKAGES = ("calibration", "converters", "edge_qa")
 
-_BOX_HEIGHT, _GAP, _ROW, _MARGIN, _WIDTH, _TITLE = 30, 12, 62, 18, 960, 34
+_BOX_HEIGHT, _GAP, _ROW, _MARGIN, _WIDTH, _TITLE = 28, 2, 50, 12, 740, 34
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _panel(package: str, graph: Mapping[str, set[str]], top: float) -> tuple[lis
         drawn.append(
             f'<rect class="room" x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" height="{_BOX_HEIGHT}" '
             'rx="5"/>'
-            f'<text x="{box.x + box.width / 2:.0f}" y="{box.y + 20:.0f}" text-anchor="middle">{escape(box.name)}</text>'
+            f'<text x="{box.x + box.width / 2:.0f}" y="{box.y + 19:.0f}" text-anchor="middle">{escape(box.name)}</text>'
         )
     return drawn, height
 
