@@ -218,7 +218,7 @@ def _numbered(number: int, x: float, y: float, colour: str) -> Markup:
 
 def _bars(shown: Sequence[tuple[str, float, str]], unit: str, digits: int, *, width: int) -> Markup:
     parts = _bar_parts(shown, unit, digits, width=width)
-    return html.svg(width, 22 * len(shown), *parts, label=f"A bar a contender, in {unit}")
+    return html.figure(html.svg(width, 22 * len(shown), *parts, label=f"A bar a contender, in {unit}"))
 
 
 def _bar_parts(shown: Sequence[tuple[str, float, str]], unit: str, digits: int, *, width: int) -> list[Markup]:
