@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -12,8 +11,9 @@ import click
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
+from edge_qa.progress import Progress, no_progress
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -112,8 +112,8 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _progress(context: str) -> Callable[[int, int], None] | None:
-    return progress_bar("read") if len(context) > _LONG_TEXT and sys.stderr.isatty() else None
+def _progress(context: str) -> Progress:
+    return progress_bars() if len(context) > _LONG_TEXT and sys.stderr.isatty() else no_progress
 
 
 def _line(answer: Answer, context: str) -> str:

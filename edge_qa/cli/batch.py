@@ -15,7 +15,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
 from edge_qa.inference.batching import BATCH
@@ -68,7 +68,7 @@ def batch(
     answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
-    show = progress_bar("batch")
+    show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
@@ -120,7 +120,7 @@ def batch(
                 found = {"answers": [asdict(answer) for answer in answers]}
             _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
             if total:
-                show(min(number, total), total)
+                show("batch", min(number, total), total)
     if failed:
         raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
