@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from edge_qa import __version__  # noqa: E402 - only once the root is on the path
+from docs.generate.python_names import MOCKED  # noqa: E402 - only once the root is on the path
+from edge_qa import __version__  # noqa: E402
 
 project = "Edge QA"
 author = "The Edge QA contributors"
@@ -27,6 +28,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 
 # What stands in single backticks in a docstring is code.
 default_role = "code"
+autodoc_mock_imports = MOCKED
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

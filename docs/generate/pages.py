@@ -8,9 +8,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sphinx.ext.autodoc.mock import mock
+
 from docs.generate.command_line import command_line
 from docs.generate.figures import figures, side_by_side
-from docs.generate.python_names import public_names, tidy_docstring
+from docs.generate.python_names import MOCKED, public_names, tidy_docstring
 from docs.generate.rooms import PACKAGES, modules_at_a_glance, rooms_picture
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "command-line": command_line,
     "figures": figures,
     "modules": modules_at_a_glance,
-    "public-names": public_names,
+    "public-names": mock(MOCKED)(public_names),
     "rooms": rooms_picture,
     "side-by-side": side_by_side,
 }
