@@ -43,7 +43,19 @@ MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob(
 ORDERS = {
     "edge_qa": (
         *("__main__", "cli", "service", "integrations", "diagnosis", "bench", "compat", "documents", "evaluation"),
-        *("answerer", "inference", "text", "bundle", "system", "reporting", "files", "progress", "errors", "_openvino"),
+        *(
+            "answerer",
+            "inference",
+            "text",
+            "bundle",
+            "system",
+            "reporting",
+            "git_lfs",
+            "files",
+            "progress",
+            "errors",
+            "_openvino",
+        ),
         *("lazy_names",),
     ),
     "converters": (

@@ -22,6 +22,7 @@ from edge_qa.bundle.bundle import new_bundle
 from edge_qa.bundle.manifest import Defaults, Manifest, ModelRecord
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.files import check_destination
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.engine import Engine
 from edge_qa.progress import Progress, no_progress
 
@@ -122,7 +123,10 @@ def _read_tokenizer(
     assert tokenizer is not None
     path = Path(tokenizer)
     try:
+        refuse_pointer(path, CheckpointError, path)
         read = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(
             f"cannot be read as a tokenizer.json ({one_line(error)})",

@@ -26,6 +26,7 @@ from edge_qa.bundle.manifest import (
 )
 from edge_qa.errors import BundleError
 from edge_qa.files import new_folder
+from edge_qa.git_lfs import POINTER_BYTES, refuse_pointer
 
 _RESTORE = "restore the bundle or make it again"
 # No manifest comes near this; a larger file is not one, and is not read into memory.
@@ -123,6 +124,7 @@ def _read_manifest(folder: Path, descriptor: int) -> Manifest:
         content = file.read(file.size)
     except OSError as error:
         raise _unreadable(path, error) from None
+    refuse_pointer(content.tobytes(), BundleError, path)
     return read_manifest(content.tobytes(), str(path))
 
 
@@ -205,9 +207,10 @@ def _was_replaced(folder: Path, descriptor: int) -> bool:
 
 def _open_file(folder: Path, descriptor: int, name: str) -> _OpenFile:
     try:
-        file = _OpenFile(os.open(name, _READ | os.O_NOFOLLOW, dir_fd=descriptor))
+        # Links are followed, as those of a cache of downloads: the hash guards the bytes, wherever they lie.
+        file = _OpenFile(os.open(name, _READ, dir_fd=descriptor))
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # none, a link, a socket
+        if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):  # none, a circle of links, a socket
             raise BundleError("missing or not a plain file", where=folder / name, remedy=_RESTORE) from None
         raise _unreadable(folder / name, error) from None
     if not file.is_plain:
@@ -217,6 +220,7 @@ def _open_file(folder: Path, descriptor: int, name: str) -> _OpenFile:
 
 def _read_checked(file: _OpenFile, path: Path, record: FileRecord) -> NDArray[np.uint8]:
     if file.size != record.bytes:
+        refuse_pointer(file.read(POINTER_BYTES).tobytes(), BundleError, path)
         raise BundleError(f"{file.size} bytes, the manifest says {record.bytes}", where=path, remedy=_RESTORE)
     try:
         content = file.read(record.bytes)

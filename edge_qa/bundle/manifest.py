@@ -228,6 +228,17 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
-    sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
-    problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
+    model, io = manifest.model, manifest.io
+    sizes = {
+        f"defaults.{f.name}": getattr(manifest.defaults, f.name)
+        for f in fields(Defaults)
+        if f.name != "no_answer_threshold"
+    }
+    sizes |= {"model.vocabulary": model.vocabulary, "model.longest_input": model.longest_input}
+    sizes |= {f"io.{name}": size for name, size in (("batch", io.batch), ("tokens", io.tokens)) if size is not None}
+    problems += [f"manifest.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
+    if model.token_types < 0:
+        problems.append(f"manifest.model.token_types: got {model.token_types}, wanted at least 0")
+    if io.tokens is not None and io.tokens > model.longest_input:
+        problems.append(f"manifest.io.tokens: got {io.tokens}, wanted at most longest_input ({model.longest_input})")
     return problems

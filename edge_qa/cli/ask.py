@@ -13,6 +13,7 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.progress import Progress, no_progress
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
@@ -135,6 +136,7 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
+    refuse_pointer(content, InputError, name)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ from edge_qa.cli.options import budget_option, limit_options, no_answer_option, 
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
@@ -190,6 +191,8 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         lines: Iterable[bytes] = sys.stdin.buffer
         if source != "-":
             try:
+                if Path(source).is_file():
+                    refuse_pointer(Path(source), InputError, source)
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
                 raise InputError(
