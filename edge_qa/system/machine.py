@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -35,6 +36,15 @@ class Machine:
     python: str
     packages: dict[str, str]
     load_average: float
+
+
+def measured_here() -> str:
+    """Return today's date, this machine and the versions, in one line for the end of a page."""
+    machine = this_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        f"{date.today().isoformat()}; {machine.cpu} ({machine.instruction_set}), {machine.threads} threads; {versions}"
+    )
 
 
 def this_machine(threads: int | None = None) -> Machine:
