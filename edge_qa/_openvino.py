@@ -56,6 +56,7 @@ class _Use:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._users, self._forking = 0, False
+        self.was_forked = False
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -84,8 +85,17 @@ class _Use:
 
     def after_fork_in_child(self) -> None:
         self._changed, self._users, self._forking = threading.Condition(), 0, False
+        self.was_forked = self.was_forked or bool(_cores)
         for core in _cores.values():
             keep_for_ever(core)
+
+
+def options_after_fork() -> dict[str, Any]:
+    """Return the options that a model must be compiled with if an ancestor of this process had used OpenVINO.
+
+    OpenVINO keeps its threads for the next model, and in a child believes in those of the parent: it must use none.
+    """
+    return {"NUM_STREAMS": 0} if in_use.was_forked else {}
 
 
 def _wait_for_workers() -> None:
@@ -134,7 +144,11 @@ def this_core() -> ov.Core:
     """Return the core of this process; a forked child gets its own."""
     # No lock, which a fork could copy while it is held: a core that comes second has loaded no plugin yet.
     process = os.getpid()
-    return _cores.get(process) or _cores.setdefault(process, ov.Core())
+    if process not in _cores:
+        core = _cores.setdefault(process, ov.Core())
+        if in_use.was_forked:
+            keep_for_ever(core)  # freeing it clears what it believes to be its threads
+    return _cores[process]
 
 
-__all__ = ["in_use", "keep_for_ever", "ov", "this_core", "without_telemetry"]
+__all__ = ["in_use", "keep_for_ever", "options_after_fork", "ov", "this_core", "without_telemetry"]

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_qa._openvino import in_use, keep_for_ever, ov
+from edge_qa._openvino import in_use, keep_for_ever, options_after_fork, ov
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import INPUT_ROLES, MODEL_XML, OUTPUT_ROLES
 from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
@@ -95,7 +95,8 @@ class Engine:
         }
         # What a forked child compiles anew from: not the weights, of which the compiled model holds copies.
         self._source = bundle.source()
-        self._compile = partial(compiled_model, options=options, xml=xml, cache=cache)
+        self._options = options
+        self._compile = partial(compiled_model, xml=xml, cache=cache)
         self._is_inherited = False
         self._renewing = threading.Lock()
         self._load(bundle)
@@ -104,7 +105,7 @@ class Engine:
     def _load(self, bundle: Bundle) -> None:
         try:
             with in_use():
-                self._compiled = self._compile(bundle)
+                self._compiled = self._compile(bundle, options=self._options | options_after_fork())
         except RuntimeError as error:
             raise BundleError(f"OpenVINO cannot load the model ({_first_line(error)})", where=bundle.path) from None
         self._check_names(str(bundle.path))
