@@ -116,14 +116,17 @@ class Bundle:
 
     @property
     def model_bin(self) -> NDArray[np.uint8]:
+        """The weights, for every IR of the bundle."""
         return self.read(MODEL_BIN)
 
     @property
     def tokenizer_json(self) -> str:
+        """The content of tokenizer.json."""
         return self.contents[TOKENIZER].tobytes().decode()
 
     @property
     def card(self) -> str:
+        """The model card, README.md."""
         return self.contents[CARD].tobytes().decode()
 
 
@@ -175,6 +178,7 @@ class Draft:
     folder: Path
 
     def add(self, name: str, content: bytes) -> None:
+        """Write one file."""
         (self.folder / name).write_bytes(content)
 
     def seal(self, **parts: Any) -> Manifest:
