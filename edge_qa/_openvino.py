@@ -15,6 +15,7 @@ there is one core, which stays.
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 import threading
 import time
@@ -30,6 +31,25 @@ def without_telemetry() -> None:
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
 
 
+# Where less is left under a limit (`ulimit -v`), OpenVINO can crash as it is loaded, and answers nothing in any case.
+_LEAST_ADDRESS_BYTES = 256 * 2**20
+
+
+def _check_address_space() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return
+    if limit - used < _LEAST_ADDRESS_BYTES:
+        raise MemoryError(f"OpenVINO needs more than the {limit} bytes of address space that a limit allows")
+
+
+if "openvino" not in sys.modules:
+    _check_address_space()
 _hide_converter = "openvino" not in sys.modules and _CONVERTER not in sys.modules
 if _hide_converter:
     sys.modules[_CONVERTER] = None  # type: ignore[assignment]

@@ -93,7 +93,13 @@ class ResourceError(EdgeQAError):
 # How numpy, OpenVINO, oneDNN and the loader of libraries say it; few of them raise MemoryError.
 _OUT_OF_MEMORY = (
     *("bad_alloc", "bad allocation", "annot allocate memory", "failed to map segment", "nable to allocate"),
-    *("could not allocate", "ut of memory", "can't start new thread", "Resource temporarily unavailable"),
+    *(
+        "could not allocate",
+        "can't alloc",
+        "ut of memory",
+        "can't start new thread",
+        "Resource temporarily unavailable",
+    ),
 )
 
 
