@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test docs benchmark lint clean
+.PHONY: demo demo-fast test fuzz docs benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo --force
@@ -15,6 +15,10 @@ test: .venv/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Damaged inputs, seeded; OPTIONS="--count 1000 --seed 7" for others.
+fuzz: .venv/dev.installed
+	$(BIN)/python -m tests.fuzz $(OPTIONS)
 
 # The pages, warnings as errors, and their commands that take too long for `make test`.
 docs: .venv/docs.installed

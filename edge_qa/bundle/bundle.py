@@ -104,6 +104,12 @@ class Bundle:
             self.safe.add(name)
         return xml
 
+    def _text(self, name: str) -> str:
+        try:
+            return self.contents[name].tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"not UTF-8 at byte {error.start}", where=self.path / name, remedy=_RESTORE) from None
+
     def source(self) -> "Source":
         """Return what gives this bundle once more: the folder it was read from, or itself if that has other bytes."""
         as_read = all(self.as_read.get(name, lambda: None)() is content for name, content in self.contents.items())
@@ -122,12 +128,12 @@ class Bundle:
     @property
     def tokenizer_json(self) -> str:
         """The content of tokenizer.json."""
-        return self.contents[TOKENIZER].tobytes().decode()
+        return self._text(TOKENIZER)
 
     @property
     def card(self) -> str:
         """The model card, README.md."""
-        return self.contents[CARD].tobytes().decode()
+        return self._text(CARD)
 
 
 @dataclass(frozen=True)
