@@ -76,6 +76,7 @@ class CPUTime:
 
     @classmethod
     def now(cls) -> "CPUTime":
+        """Read the clocks."""
         times = os.times()
         own = times.user + times.system + times.children_user + times.children_system
         return cls(time.monotonic(), _busy_seconds(), own)
