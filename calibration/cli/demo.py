@@ -16,12 +16,12 @@ from edge_qa.cli.progress import progress_bars, terminal
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="Checkpoint folder  [default: the one that the project's checkout carries]",
+    help="Convert this checkpoint folder.  [default: the one that the project's checkout carries]",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Questions that calibrate and score  [default: those that the project's checkout carries]",
+    help="Calibrate and score on the questions of this file.  [default: those that the project's checkout carries]",
 )
 @click.option(
     "--folder",
