@@ -31,15 +31,26 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", default="-", metavar="[FILE|-]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
-@click.option("--resume", is_flag=True, help="With --output: go on where an interrupted run stopped.")
-@click.option("--force", is_flag=True, help="Replace the output if it exists.")
-@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
-@click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write the answers to this file; to standard output by default."
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same --output stopped.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists; it is refused by default.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Give this many answers to each question."
+)
+@click.option(
+    "--max-answer-len",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
+)
 @no_answer_option
 @limit_options
 @precision_option
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
+)
 @budget_option
 def batch(
     bundle: Path,
