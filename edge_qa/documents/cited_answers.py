@@ -5,7 +5,6 @@ Passages are found by their words, the model reads them, and the rank of an answ
 normalised inside one passage says nothing between passages.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,11 +52,11 @@ class CitedAnswer(Answer):
     """An answer from an index; start, end: code point offsets into the text of `source`.
 
     source: where it stands; None for "none". rank: what answers were sorted by, margin and BM25 together; higher
-    is better, and only answers to one question compare.
+    is better, and only answers to one question compare; None for "none".
     """
 
     source: Source | None = None
-    rank: float = -math.inf
+    rank: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ def cited_answers(
     *,
     top_k: int = 1,
     max_answer_len: int | None = None,
+    no_answer_threshold: float | None = None,
     max_question_len: int | None = None,
     budget: str | None = None,
 ) -> list[CitedAnswer]:
@@ -95,10 +95,12 @@ def cited_answers(
         budget=budget,
         prompt=False,
     )
+    threshold = answerer.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
     candidates: list[_Candidate] = []
     for outcome in outcomes:
-        if outcome.selection is not None:  # a passage of control characters alone has no tokens
-            candidates += _candidates(outcome.item, outcome.selection)
+        selection = outcome.selection  # None of a passage of control characters alone, which has no tokens
+        if selection is not None and (threshold is None or selection.null_margin <= threshold):
+            candidates += _candidates(outcome.item, selection)
     candidates.sort(key=lambda one: -one.rank)
     return _answers(candidates, top_k)
 

@@ -47,10 +47,12 @@ class Passage:
 
     @property
     def end(self) -> int:
+        """Where the passage ends in the text, code points."""
         return self.start + len(self.text)
 
     @property
     def page(self) -> int | None:
+        """The page that the passage begins on, from 1; None where there are no pages."""
         return self.file.page(self.start)
 
 

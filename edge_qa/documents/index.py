@@ -88,6 +88,7 @@ class DocumentIndex:
         top_k: int = 1,
         passages: int | None = None,
         max_answer_len: int | None = None,
+        no_answer_threshold: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
     ) -> "list[CitedAnswer]":
@@ -107,6 +108,7 @@ class DocumentIndex:
             self.search(question, limit=passages or PASSAGES),
             top_k=top_k,
             max_answer_len=max_answer_len,
+            no_answer_threshold=no_answer_threshold,
             max_question_len=max_question_len,
             budget=budget,
         )
