@@ -44,6 +44,11 @@ KINDS = {
     ".csv": Kind("csv", "tables", "read_csv"),
     **dict.fromkeys((".tsv", ".tab"), Kind("tsv", "tables", "read_tsv")),
     **dict.fromkeys((".jsonl", ".ndjson"), _JSON_LINES),
+    ".pdf": Kind("pdf", "pdf", "read_pdf", takes_bytes=True),
+    ".docx": Kind("docx", "docx", "read_docx", takes_bytes=True),
+    ".pptx": Kind("pptx", "pptx", "read_pptx", takes_bytes=True),
+    ".odt": Kind("odt", "odt", "read_odt", takes_bytes=True),
+    ".epub": Kind("epub", "epub", "read_epub", takes_bytes=True),
 }
 
 
