@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+# Of the parent of a forked process; SQLite does not allow the child to close them.
+_inherited: list[sqlite3.Connection | None] = []
+
 
 class DocumentIndex:
     """An index that is open for reading. Safe to share between threads, and to use after a fork.
@@ -150,7 +153,10 @@ class DocumentIndex:
 
     def _connection(self) -> sqlite3.Connection:
         """The connection of this thread; one of another process must not be used in a child."""
-        if getattr(self._local, "process", None) != os.getpid() or self._local.connection is None:
+        if getattr(self._local, "process", None) not in (None, os.getpid()):
+            _inherited.append(self._local.connection)
+            self._local.connection = None
+        if getattr(self._local, "connection", None) is None:
             self._local.connection, self._local.process = open_to_read(self.path), os.getpid()
         connection: sqlite3.Connection = self._local.connection
         return connection

@@ -55,6 +55,13 @@ PRAGMA user_version = {FORMAT};
 """
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that closes with the thread that has it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @contextlib.contextmanager
 def errors_of(path: Path) -> Iterator[None]:
     """Raise InputError for a file that is no index or is damaged, ResourceError for what the machine lacks."""
@@ -89,7 +96,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     if path.exists():
         _check_header(path, empty_is_fine=True)
     with errors_of(path):
-        connection = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
     try:
         with errors_of(path):
             # A log instead of a journal: who asks meanwhile is not kept waiting, and a commit costs no sync.
@@ -134,6 +143,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             timeout=_BUSY_MS / 1000,
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
     try:
         with errors_of(path):

@@ -198,6 +198,15 @@ def test_many_threads_search_at_once(folder, library):
     assert wrong == []
 
 
+def test_a_forked_child_searches(folder, library):
+    index = DocumentIndex.build([folder], library)
+    child = os.fork()
+    if not child:
+        os._exit(found(index, "rent") != ["rent.txt"])
+    assert os.waitpid(child, 0)[1] == 0
+    assert found(index, "rent") == ["rent.txt"]
+
+
 def test_an_open_index_sees_an_update(folder, library):
     DocumentIndex.build([folder], library).close()
     reader = DocumentIndex.open(library)
