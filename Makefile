@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test coverage docs benchmark lint clean
+.PHONY: demo demo-fast test coverage fuzz docs benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo --force
@@ -20,6 +20,10 @@ test: .venv/dev.installed
 coverage: .venv/dev.installed
 	$(BIN)/python -m pytest -n auto --dist loadscope --cov=edge_qa --cov=converters --cov=calibration \
 	    --cov-report=term:skip-covered
+
+# Damaged inputs, seeded; OPTIONS="--count 1000 --seed 7" for others.
+fuzz: .venv/dev.installed
+	$(BIN)/python -m tests.fuzz $(OPTIONS)
 
 # The pages, warnings as errors, and their commands that take too long for `make test`.
 docs: .venv/docs.installed
