@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from calibration.token_budgets.measure import Rule
 from calibration.token_budgets.page import lengths_page
-from calibration.token_budgets.report import LengthSearch, Standing, budget_names, shares_text
+from calibration.token_budgets.report import LengthSearch, NoBudgetError, Standing, budget_names, shares_text
 from calibration.token_budgets.search_budgets import (
     DEFAULT_GENERATIONS,
     DEFAULT_MINUTES,
@@ -111,7 +112,7 @@ def search_budgets(
         check_file(html, force=force, sources=read, others=[output, state])
     if state is not None:
         check_file(state, force=True, sources=read, others=[output])
-    with resumable(None if state is None else f"the same command goes on from {state}"):
+    with resumable(None if state is None else f"the same command goes on from {state}"), _page_of_failure(html):
         result = run_search(
             bundle,
             output,
@@ -140,6 +141,17 @@ def search_budgets(
         echo_json(result.as_json())
         return
     click.echo("\n".join(_summary(result, output)))
+
+
+@contextmanager
+def _page_of_failure(html: Path | None) -> Iterator[None]:
+    """Write the page of a search that found nothing, too: it shows how close it came."""
+    try:
+        yield
+    except NoBudgetError as error:
+        if html is not None:
+            write_file(html, lengths_page(error.search))
+        raise
 
 
 def _stages() -> Callable[[str], None]:

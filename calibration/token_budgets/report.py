@@ -11,6 +11,7 @@ from calibration.statistics.bootstrap import Drop
 from calibration.token_budgets.measure import Rule
 from calibration.token_budgets.trials import Trial, front
 from edge_qa.bundle.manifest import Manifest
+from edge_qa.errors import CalibrationError
 from edge_qa.evaluation.evaluate import Evaluation
 
 # More would make the last evaluation long: all of them answer every question of it.
@@ -53,7 +54,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class LengthSearch:
-    """A bundle with budgets that was written, and the search that found them.
+    """A bundle with budgets that was written, and the search that found them; or a search that found none.
 
     trials: every configuration that was measured, in that order, on `questions` questions of the
     calibration file, where the full model has full_f1; labelled: by its answers, otherwise by the full
@@ -61,6 +62,7 @@ class LengthSearch:
     full: the model that keeps every token, on the evaluation file; finalists: those of the front that
     were scored there, the fastest first. budgets: name -> which finalist.
     stopped_early: the time was up before the last generation. notes: what makes the drops worth less than they look.
+    failure: why no bundle was written; empty if one was. The manifest is then that of the bundle searched on.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class LengthSearch:
     labelled: bool
     full_f1: float
     calibration: str
+    calibration_sha256: str
     max_drop: float
     allowance: float
     trials: tuple[Trial, ...]
@@ -84,6 +87,7 @@ class LengthSearch:
     seconds: float
     stopped_early: bool
     notes: tuple[str, ...] = ()
+    failure: str = ""
 
     @property
     def front(self) -> list[Trial]:
@@ -96,6 +100,12 @@ class LengthSearch:
         values["bundle"] = str(values.pop("path"))
         values["full"] = self.full.summary()
         return values
+
+
+class NoBudgetError(CalibrationError):
+    """No configuration is both faster and within the drop; nothing was written. search: what was measured."""
+
+    search: LengthSearch
 
 
 def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:

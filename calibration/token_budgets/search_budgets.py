@@ -17,6 +17,7 @@ from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import (
     Finalist,
     LengthSearch,
+    NoBudgetError,
     Standing,
     budget_limits,
     choose_budgets,
@@ -31,7 +32,7 @@ from converters.token_budgets.budgets import dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.errors import BundleError, CalibrationError, InputError
+from edge_qa.errors import BundleError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
@@ -110,7 +111,8 @@ def search_lengths(
     minutes: when this has passed the search ends with what it has.
     rule: how tokens are ranked, see `converters/token_budgets/token_dropping.py`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
-    Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
+    Raises NoBudgetError if nothing is both faster and within the drop; then nothing is written, and the error
+    holds what was measured.
     """
     begin = time.monotonic()
     options = _Options(questions, samples, population, generations, minutes, rule, seed, max_drop, threads)
@@ -141,16 +143,6 @@ def search_lengths(
     progress("evaluate")
     full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, evaluation_progress)
     budgets = choose_budgets(finalists, max_drop)
-    if not budgets:
-        raise CalibrationError(
-            f"{Path(destination)}: no budget is faster than the full model and loses at most {max_drop:g} F1: "
-            f"{closest(finalists, trials, test.name)}; nothing was written; "
-            + (
-                "search longer"
-                if any(one.drop.points <= max_drop for one in finalists)
-                else "allow a larger `max_drop`"
-            )
-        )
     notes = [*same_questions(data, test, full, "the budgets")]
     for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
@@ -167,6 +159,7 @@ def search_lengths(
         labelled=asked.labelled,
         full_f1=100 * float(asked.full.mean()),
         calibration=data.name,
+        calibration_sha256=data.sha256,
         max_drop=max_drop,
         allowance=bench.allowance,
         trials=tuple(trials),
@@ -178,9 +171,24 @@ def search_lengths(
         stopped_early=found - searching >= 60 * minutes,
         notes=tuple(notes),
     )
+    if not budgets:
+        raise _no_budget(replace(result, seconds=time.monotonic() - begin), destination)
     progress("write")
     manifest = write_budgets(bench, result, data, test.examples[0], force=force)
     return replace(result, manifest=manifest, seconds=time.monotonic() - begin)
+
+
+def _no_budget(search: LengthSearch, destination: str | os.PathLike[str]) -> NoBudgetError:
+    """The error of a search that found no budget, with all that it measured."""
+    got = (
+        f"no budget is faster than the full model and loses at most {search.max_drop:g} F1: "
+        f"{closest(search.finalists, search.trials, search.full.dataset)}"
+    )
+    longer = any(one.drop.points <= search.max_drop for one in search.finalists)
+    remedy = "search longer" if longer else "allow a larger `max_drop`"
+    error = NoBudgetError(f"{got}; nothing was written", where=Path(destination), remedy=remedy)
+    error.search = replace(search, failure=got)
+    return error
 
 
 def _space(source: Bundle) -> Space:
@@ -195,7 +203,7 @@ def _space(source: Bundle) -> Space:
 
 
 def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, str]:
-    """What the measurements hang on. How long to search does not: a search may be made longer."""
+    """What the measurements hang on. How long to search and the drop allowed do not: both may be made larger."""
     cpu = this_cpu()
     return {
         "bundle": source.manifest.digest,
@@ -206,7 +214,6 @@ def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, 
         "rule": options.rule,
         "step": str(STEP),
         "seed": str(options.seed),
-        "max_drop": f"{options.max_drop:g}",
         "cpu": f"{cpu.name}, {cpu.instruction_set}, {options.threads or cpu.threads} threads",
         "openvino": tool_versions()["openvino"],
     }
@@ -225,7 +232,7 @@ def _search(
 
     return evolve(
         space,
-        record.remembered(bench.measure),
+        record.remembered(bench.measure, bench.allowance),
         population=options.population,
         generations=options.generations,
         allowance=bench.allowance,
