@@ -14,7 +14,7 @@ from calibration.quantization.candidates import Candidate, Workshop, logits
 from calibration.quantization.product_errors import relative_error
 from calibration.quantization.recipes import Recipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
-from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
+from calibration.statistics.score_drop import is_conclusive, same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
@@ -211,6 +211,7 @@ class _Search:
             len(self.ranking.data),
             self.ranking.labelled,
             tuple(self.trials),
+            is_conclusive(drop, self.gate.max_drop),
             (
                 *same_questions(self.workshop.data, self.test, after, "the recipe"),
                 *too_few_questions(drop, self.gate.max_drop),

@@ -36,6 +36,8 @@ Progress = Callable[[str], None]
 
 # More gain nothing: benchmarks/experiments/calibration_samples.py.
 DEFAULT_SAMPLES = 60
+# The fewest that F1 was measured with there.
+_FEWEST_SAMPLES = 10
 # How many questions of the calibration file rank recipes, of a third of it at most.
 _RANKING = 200
 
@@ -115,7 +117,7 @@ def quantize(
             recipe=candidate.recipe,
             gate=chosen.result,
             products=products,
-            note=speed_note(target),
+            notes=tuple(filter(None, (speed_note(target), few_samples(candidate.samples, data.name)))),
             source_bytes=size_of(source.manifest),
             source_name=source.path.name,
         )
@@ -177,6 +179,16 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
         written = replace(Bundle.load(draft.folder), path=result.path)
         _check_finite(QuestionAnswerer(written), result.path, candidate.first)
     return replace(result, manifest=manifest, written_bytes=size_of(manifest))
+
+
+def few_samples(samples: int, data: str) -> str | None:
+    """Return what calibration on fewer samples than anyone has measured is worth, or None where there are enough."""
+    if samples >= _FEWEST_SAMPLES:
+        return None
+    return (
+        f"calibrated on {samples} question{'s' * (samples > 1)} of {data}: the ranges of the activations are hardly "
+        f"known from so few; give {_FEWEST_SAMPLES} or more"
+    )
 
 
 def speed_note(target: Target) -> str | None:

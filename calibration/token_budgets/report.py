@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from calibration.statistics.bootstrap import Drop
+from calibration.statistics.score_drop import drop_in_words
 from calibration.token_budgets.measure import Rule
 from calibration.token_budgets.trials import Trial, front
 from edge_qa.bundle.manifest import Manifest
@@ -161,8 +162,7 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
     return (
         f"of {len(finalists)} configurations scored on {data} the closest took {one.relative_latency:.2f} "
         f"(+-{one.latency_error:.2f}) of the full "
-        f"model's time and lost {one.drop.points:.2f} F1 (95 % interval {one.drop.low:.2f} to {one.drop.high:.2f}, "
-        f"{one.drop.questions} questions)"
+        f"model's time; its F1 {drop_in_words(one.drop)}, {one.drop.questions} questions"
     )
 
 
