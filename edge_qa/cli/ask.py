@@ -4,17 +4,13 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
-from edge_qa.inference.cold_start import start
-
-if TYPE_CHECKING:
-    from edge_qa.answerer import Answer
 
 
 @click.command()
@@ -52,7 +48,7 @@ def ask(
     if (context_file is None) == (text is None):
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
     context = text if text is not None else _read(context_file or "-")
-    answerer = start(bundle, threads=threads, cache=cache, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, cache=cache, budget=budget)
     results = [
         (
             question,
@@ -72,7 +68,7 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _line(answer: "Answer", context: str) -> str:
+def _line(answer: Answer, context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
     if not answer.text:
         return f"(no answer)  {answer.score:.1%}"

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
-from edge_qa.inference.batching import select_many
+from edge_qa.text.windows import Window
 
 
 @click.command()
@@ -57,12 +56,9 @@ def batch(
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
-    longest = max_answer_len or answerer.defaults.max_answer_len
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
     show = progress_bar("batch")
-    # Rows that were read and not yet answered; the answers come in the same order.
-    waiting: deque[_Row] = deque()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
@@ -80,15 +76,21 @@ def batch(
                     where=output,
                     remedy="resume with the input of the run that was interrupted",
                 )
-        pairs = _remember(rows, waiting)
-        for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
-            row = waiting.popleft()
-            if outcome.selection is None:
+
+        def windows(row: _Row) -> Iterator[Window]:
+            if row.error:
+                raise InputError(row.error)
+            return answerer.windows(row.question, row.context)
+
+        outcomes = answerer.outcomes(rows, windows, max_answer_len=max_answer_len, top_k=top_k)
+        for number, outcome in enumerate(outcomes, done + 1):
+            row = outcome.item
+            if outcome.error is not None:
                 failed += 1
-                found: dict[str, Any] = {"error": row.error or str(outcome.error)}
+                found: dict[str, Any] = {"error": str(outcome.error)}
             else:
                 answers = answerer.answers(
-                    outcome.selection, outcome.context, top_k=top_k, no_answer_threshold=no_answer_threshold
+                    outcome.spans(), row.context, top_k=top_k, no_answer_threshold=no_answer_threshold
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
             _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
@@ -118,12 +120,6 @@ def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
         raise ResourceError(
             f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
         ) from None
-
-
-def _remember(rows: Iterable[_Row], waiting: deque[_Row]) -> Iterator[tuple[str, str]]:
-    for row in rows:
-        waiting.append(row)
-        yield row.question, row.context
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:

@@ -46,7 +46,7 @@ def test_the_best_answer_of_all_windows_wins(qa):
     answer = qa.answer("Who opened Zanzibar Lighthouse?", context)
     assert answer.text == "Mary Dunmore"
     assert context[answer.start : answer.end] == answer.text
-    assert len(qa.prepare("Who opened it?", context).windows) > 5
+    assert len(list(qa.windows("Who opened it?", context))) > 5
 
 
 def test_offsets_are_code_points_of_the_text_as_given(qa):
@@ -58,8 +58,7 @@ def test_offsets_are_code_points_of_the_text_as_given(qa):
 
 def test_special_tokens_in_the_text_stay_text(qa):
     context = "The token [SEP] was chosen by Ada Lovelace, and [CLS] by Grace Hopper."
-    prepared = qa.prepare("Who chose [SEP]?", context)
-    ids = prepared.windows[0].input_ids.tolist()
+    ids = next(qa.windows("Who chose [SEP]?", context)).input_ids.tolist()
     assert ids.count(102) == 2
     assert ids.count(101) == 1
     answer = qa.answer("What was chosen?", context)
@@ -112,6 +111,5 @@ def test_the_longest_answer_can_be_limited(qa):
 
 
 def test_a_question_longer_than_the_limit_is_cut(qa):
-    prepared = qa.prepare("who " * 500 + "?", CONTEXT)
-    assert len(prepared.windows) == 1
-    assert prepared.windows[0].first == 1 + 64 + 1
+    (window,) = qa.windows("who " * 500 + "?", CONTEXT)
+    assert window.first == 1 + 64 + 1
