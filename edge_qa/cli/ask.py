@@ -11,6 +11,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.errors import InputError
+from edge_qa.text.decoding import decode_text
 
 
 @click.command()
@@ -86,9 +87,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
+from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file
 from edge_qa.text.windows import Window
 
@@ -48,6 +49,8 @@ def batch(
     One line comes out for each line that goes in, in the same order: {"id", "answers"}, or {"id",
     "error"} for a line that cannot be used, which does not stop the rest. The id is the line's number
     where it has none; --resume compares nothing but ids. Exit code 4 if any line had an error.
+
+    Files of SQuAD, arrays of JSON and plain text (.txt) are read as well, gzipped or not; blank lines are passed over.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
@@ -61,7 +64,7 @@ def batch(
     show = progress_bar("batch")
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
-        rows = _rows(lines)
+        rows = stream_rows(lines, "standard input" if source == "-" else source)
         for number, identity in enumerate(finished, 1):
             row = next(rows, None)
             if row is None:
@@ -77,7 +80,7 @@ def batch(
                     remedy="resume with the input of the run that was interrupted",
                 )
 
-        def windows(row: _Row) -> Iterator[Window]:
+        def windows(row: Row) -> Iterator[Window]:
             if row.error:
                 raise InputError(row.error)
             return answerer.windows(row.question, row.context)
@@ -100,16 +103,6 @@ def batch(
         raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One line of the input. A line that cannot be read has an error, and an empty question."""
-
-    id: Any
-    question: str = ""
-    context: str = ""
-    error: str = ""
-
-
 def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
     try:
         sink.write(line)
@@ -122,39 +115,11 @@ def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
         ) from None
 
 
-def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
-    for number, line in enumerate(lines, 1):
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield _Row(number, error=f"line {number}: not JSON ({error})")
-            continue
-        if not isinstance(value, dict):
-            yield _Row(number, error=f"line {number}: got {type(value).__name__}, wanted an object")
-            continue
-        wrong = [key for key in ("question", "context") if not isinstance(value.get(key), str)]
-        identity = value.get("id", number)
-        if not _is_id(identity):
-            yield _Row(number, error=f"line {number}: id is neither text nor a whole number")
-            continue
-        if wrong:
-            yield _Row(identity, error=f"line {number}: {' and '.join(wrong)} missing or no text")
-        else:
-            yield _Row(identity, value["question"], value["context"])
-
-
-def _is_id(value: Any) -> bool:
-    """True for what can be written back: a whole number, or text that is valid Unicode."""
-    if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 @contextmanager
-def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], IO[bytes]]]:
-    """The lines that come in and the file that lines go out to."""
+def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """What questions come from and the file that lines go out to."""
     with ExitStack() as stack:
-        lines: Iterable[bytes] = sys.stdin.buffer
+        lines: IO[bytes] = sys.stdin.buffer
         if source != "-":
             try:
                 lines = stack.enter_context(Path(source).open("rb"))
@@ -201,8 +166,8 @@ def _finished(output: Path) -> tuple[list[Any], int]:
 
 
 def _count(source: str) -> int | None:
-    """How many lines there are to do, for the progress; unknown for standard input."""
-    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file():
+    """How many lines there are to do, for the progress; unknown for standard input and where lines are not counted."""
+    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file() or source.endswith(".txt"):
         return None
     with Path(source).open("rb") as file:
-        return sum(1 for _ in file)
+        return sum(1 for line in file if line.strip()) if is_lines(file.peek(4096)) else None
