@@ -3,10 +3,9 @@
 import gzip
 import hashlib
 import json
-import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -113,9 +112,7 @@ def _questions(path: Path, text: str) -> Iterator[tuple[str, Example, bool]]:
 
 def _json_questions(places: Iterator[Place], *, is_v2: bool = False) -> Iterator[tuple[str, Example, bool]]:
     for place in places:
-        example = place.example()
-        # One context often serves many questions: interning keeps it in memory once.
-        yield place.where, replace(example, context=sys.intern(example.context)), is_v2 or place.says_impossible
+        yield place.where, place.example(), is_v2 or place.says_impossible
 
 
 def _places_in_lines(text: str, source: str, whole: json.JSONDecodeError) -> Iterator[Place]:

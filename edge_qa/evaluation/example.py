@@ -1,5 +1,6 @@
 """One question of a data set, and how it is made of the JSON of any layout."""
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -70,7 +71,7 @@ class Place:
         return Example(
             id=str(self.id),
             question=question,
-            context=context,
+            context=sys.intern(context),  # one often serves many questions, and is kept once
             answers=tuple(text for text, _ in answers or ()),
             title=get(self.article, "title", str, self.where, ""),
             starts=tuple(start for _, start in answers or ()),
