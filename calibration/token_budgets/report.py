@@ -1,4 +1,4 @@
-"""What a length search found: which configurations are scored at the end, which become budgets, and the result."""
+"""What a budget search found: which budgets are scored at the end, which are stored, and the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,9 +9,8 @@ import numpy as np
 
 from calibration.statistics.bootstrap import Drop
 from calibration.statistics.score_drop import drop_in_words
-from calibration.token_budgets.measure import Rule
 from calibration.token_budgets.trials import Trial, front
-from edge_qa.bundle.manifest import Manifest
+from edge_qa.bundle.manifest import Manifest, TokenRule
 from edge_qa.errors import CalibrationError
 from edge_qa.evaluation.evaluate import Evaluation
 
@@ -23,7 +22,7 @@ _SHARES = {"fast": 1.0, "balanced": 1 / 3}
 
 @dataclass(frozen=True)
 class Finalist:
-    """A configuration on the evaluation file. relative_latency: median of a question, end to end, against full.
+    """A budget on the evaluation file. relative_latency: median of a question, end to end, against full.
 
     latency_error: half the width of its 95 % interval.
     """
@@ -42,7 +41,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a search stands: configurations done, of at most `total`; the front, the fastest first.
+    """Where a search stands: budgets done, of at most `total`; the front, the fastest first.
 
     seconds_left: at most, as things go.
     """
@@ -54,14 +53,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class LengthSearch:
+class BudgetSearch:
     """A bundle with budgets that was written, and the search that found them; or a search that found none.
 
-    trials: every configuration that was measured, in that order, on `questions` questions of the
+    trials: every budget that was measured, in that order, on `questions` questions of the
     calibration file, where the full model has full_f1; labelled: by its answers, otherwise by the full
     model's own.
     full: the model that keeps every token, on the evaluation file; finalists: those of the front that
-    were scored there, the fastest first. budgets: name -> which finalist.
+    were scored there, the fastest first. budgets: of those stored, name -> which finalist.
     stopped_early: the time was up before the last generation. notes: what makes the drops worth less than they look.
     failure: why no bundle was written; empty if one was. The manifest is then that of the bundle searched on.
     """
@@ -69,7 +68,7 @@ class LengthSearch:
     path: Path
     source_name: str
     manifest: Manifest
-    rule: Rule
+    rule: TokenRule
     step: int
     seed: int
     samples: int
@@ -92,7 +91,7 @@ class LengthSearch:
 
     @property
     def front(self) -> list[Trial]:
-        """The configurations that no other beats in both latency and F1, the fastest first."""
+        """The budgets that no other beats in both latency and F1, the fastest first."""
         return front(self.trials, self.allowance)
 
     def as_json(self) -> dict[str, Any]:
@@ -104,9 +103,9 @@ class LengthSearch:
 
 
 class NoBudgetError(CalibrationError):
-    """No configuration is both faster and within the drop; nothing was written. search: what was measured."""
+    """No budget is both faster and within the drop; nothing was written. search: what was measured."""
 
-    search: LengthSearch
+    search: BudgetSearch
 
 
 def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:
@@ -156,21 +155,21 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
     """Say how close a search came that found nothing."""
     if not finalists:
         fastest = min((trial.latency for trial in trials), default=None)
-        tried = f"none of {len(trials)} configurations was faster than the full model"
+        tried = f"none of {len(trials)} budgets was faster than the full model"
         return tried if fastest is None else f"{tried}, the fastest took {fastest:.2f} of its time"
     one = min(finalists, key=lambda finalist: (not finalist.is_faster, finalist.drop.points))
     return (
-        f"of {len(finalists)} configurations scored on {data} the closest took {one.relative_latency:.2f} "
+        f"of {len(finalists)} budgets scored on {data} the closest took {one.relative_latency:.2f} "
         f"(+-{one.latency_error:.2f}) of the full "
         f"model's time; its F1 {drop_in_words(one.drop)}, {one.drop.questions} questions"
     )
 
 
 def shares_text(trial: Trial) -> str:
-    """Return a configuration as it is written on a command line."""
+    """Return a budget as it is written on a command line."""
     return ",".join(f"{share:g}" for share in trial.shares)
 
 
 def budget_names(budgets: Mapping[str, int], place: int) -> str:
-    """Return the name of the budget that a finalist became, or nothing."""
+    """Return the name under which a finalist is stored, or nothing."""
     return ", ".join(name for name, chosen in budgets.items() if chosen == place)

@@ -43,7 +43,7 @@ class Dataset:
 
     def can_score(self, example: Example) -> bool:
         """Whether the metric has something to compare an answer with: a gold answer, or in v2.0 that there is none."""
-        return example.labelled and (self.version == "v2.0" or bool(example.answers))
+        return bool(example.answers) or (example.labelled and self.version == "v2.0")
 
 
 def read_dataset(path: str | PathLike[str]) -> Dataset:

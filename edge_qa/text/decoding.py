@@ -3,6 +3,7 @@
 from os import PathLike
 
 from edge_qa.errors import InputError
+from edge_qa.git_lfs import refuse_pointer
 
 # First bytes -> what such a file is, and what to do with it.
 _UNPACK = "unpack it first"
@@ -50,6 +51,7 @@ def decode_text(raw: bytes, where: str | PathLike[str]) -> str:
 
 def refuse_other_kinds(start: bytes, where: str | PathLike[str]) -> None:
     """Raise InputError if the first bytes of a file are not those of UTF-8 text but of a kind that has a name."""
+    refuse_pointer(start, InputError, where)
     encoding = next((name for mark, name in _UTF_16_OR_32.items() if start.startswith(mark)), None)
     if encoding is None and len(start) >= 4 and (start[0] == 0) != (start[1] == 0) and 0 in start[2:4]:
         encoding = "UTF-16"  # without its mark: every other byte of plain letters is zero

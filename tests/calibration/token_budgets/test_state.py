@@ -10,7 +10,7 @@ from calibration.token_budgets.evolution import evolve
 from calibration.token_budgets.state import Record
 from calibration.token_budgets.trials import Trial
 from edge_qa.errors import InputError, ResourceError
-from tests.support.length_objective import SPACE, measured
+from tests.support.budget_objective import SPACE, measured
 
 SEARCH = {"bundle": "abc", "seed": "0"}
 ALLOWANCE = 8.0  # percent points of F1
