@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test benchmark lint clean
+.PHONY: demo demo-fast test docs benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo --force
@@ -15,6 +15,12 @@ test: .venv/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The pages, warnings as errors, and their commands that take too long for `make test`.
+docs: .venv/docs.installed
+	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
+	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
+	@echo "build/docs/index.html"
 
 benchmark: .venv/demo.installed
 	$(BIN)/python -m benchmarks $(OPTIONS)
@@ -41,4 +47,8 @@ clean:
 
 .venv/dev.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv/docs.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	@touch $@

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from edge_qa.files import check_file
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
+
+if TYPE_CHECKING:
+    from edge_qa.inference.engine import ComputePrecision
 
 
 @click.command()
@@ -50,7 +53,7 @@ def batch(
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
-    precision: Literal["f32", "bf16"],
+    precision: "ComputePrecision",
     threads: int | None,
     budget: str,
 ) -> None:
