@@ -2,7 +2,6 @@
 
 import os
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -25,7 +24,7 @@ from edge_qa.diagnosis.expected_gains import int8_gain, int8_speed
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import evaluate, scorable
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
@@ -77,8 +76,8 @@ def quantize(
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)
-    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-        workshop = Workshop(source, answerer, data, options, Path(folder), held, bars)
+    with scratch_folder(output) as folder:
+        workshop = Workshop(source, answerer, data, options, folder, held, bars)
         if gate is not None and test is not None:
             ranking = ranking_questions(answerer, data, held)
             chosen = search(workshop, gate, ranking, test, name=name, limit=limit, progress=progress)

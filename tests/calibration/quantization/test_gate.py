@@ -313,22 +313,27 @@ def test_logits_that_are_not_finite_never_pass(bench, tmp_path, monkeypatch, onl
     assert not (tmp_path / "o").exists()
 
 
-def test_an_interrupted_search_leaves_nothing(bench, out, tmp_path):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_search_leaves_nothing(bench, out, tmp_path, number):
+    """At once where the process can do it, after a kill with the next one."""
+    (temporary := tmp_path / "temporary").mkdir()
     command = [sys.executable, "-m", "edge_qa", *map(str, bench.arguments(out)), "--max-drop", "0"]
     environment = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         deadline = time.monotonic() + 60
         # A candidate was written: the search is in its middle.
-        while not list(temporary.glob("edge-qa-*/*/model.bin")) and time.monotonic() < deadline:
+        while not list(out.parent.glob(".bundle.*.tmp/*/model.bin")) and time.monotonic() < deadline:
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
-    assert "nothing was left half-written" in err
-    assert list(out.parent.iterdir()) == []
+    if number == signal.SIGINT:
+        assert process.returncode == INTERRUPTED
+        assert "nothing was left half-written" in err
+    else:
+        assert len(list(out.parent.iterdir())) == 1
+        quantize(bench.plain, out, calibration=bench.calibration, options=QuantizationOptions(samples=2))
+    assert list(out.parent.iterdir()) == ([] if number == signal.SIGINT else [out])
     assert list(temporary.iterdir()) == []
 
 
