@@ -19,6 +19,7 @@ from converters.model.compaction import compact as compact_encoder
 from converters.model.encoder import Encoder
 from converters.pruned_checkpoints.fine_pruning import apply_pruning
 from converters.pruned_checkpoints.pruning_settings import pruning_settings
+from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import Verification, expect, verify, verify_compaction
 from edge_qa import __version__
 from edge_qa._openvino import ov
@@ -35,10 +36,9 @@ from edge_qa.bundle.manifest import (
     ModelRecord,
     Step,
 )
-from edge_qa.errors import CheckpointError, InputError
+from edge_qa.errors import InputError
 from edge_qa.files import check_destination
 from edge_qa.inference.engine import Engine
-from edge_qa.text.tokenizer import TextTokenizer
 
 Progress = Callable[[str], None]
 
@@ -48,12 +48,14 @@ class Conversion:
     """A bundle that was written, and how exactly it computes its checkpoint.
 
     compaction: what was removed from the checkpoint's model; None if that was not asked for.
+    notes: what was not as it should be in the checkpoint, in sentences.
     """
 
     path: Path
     manifest: Manifest
     verification: Verification
     compaction: CompactionReport | None = None
+    notes: tuple[str, ...] = ()
 
 
 def convert(
@@ -65,6 +67,7 @@ def convert(
     mask_method: str | None = None,
     mask_threshold: float | None = None,
     mask_bias: bool | None = None,
+    cased: bool | None = None,
     no_answer_threshold: float | None = None,
     force: bool = False,
     progress: Progress = lambda stage: None,
@@ -77,6 +80,7 @@ def convert(
     this library removes, although that changes them; None keeps everything.
     mask_method, mask_threshold, mask_bias: how the mask scores of a raw training checkpoint become
     masks where its sparse_args.json does not say it (see converters/pruned_checkpoints/mask_scores.py).
+    cased: whether a WordPiece vocabulary tells upper from lower case; None for what the checkpoint says.
     no_answer_threshold: the bundle's default; None always answers.
     force: replace an existing destination, at the very end.
     progress: called with a word or two at the start of each stage.
@@ -88,7 +92,7 @@ def convert(
     target = Path(os.path.abspath(destination))
     check_destination(target, force=force, sources=[checkpoint])
     progress("read")
-    source = read_checkpoint(checkpoint)
+    source = read_checkpoint(checkpoint, cased=cased)
     if torch and str(source.config.get("model_type")) not in FAMILIES:
         # Imported here, because it brings torch.
         from converters.torch_export.export import export
@@ -96,8 +100,10 @@ def convert(
         return export(source, target, no_answer_threshold=no_answer_threshold, force=force, progress=progress)
     settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
     encoder = read_encoder(source if settings is None else apply_pruning(source, settings))
-    check_tokenizer(source, encoder.vocabulary)
+    notes = (*source.notes, *check_tokenizer(source, encoder.vocabulary, encoder.token_types))
     options = {"compact": compact or "none"} | ({} if settings is None else settings.as_options())
+    if cased is not None:
+        options["cased"] = str(cased).lower()
     report = None
     if compact is not None:
         progress("compact")
@@ -120,7 +126,7 @@ def convert(
         # What is verified is what lies on the disk, read as a device will read it.
         engine = Engine(replace(Bundle.load(draft.folder), path=target))
         verification = verify(engine, expected, str(target))
-    return Conversion(target, manifest, verification, report)
+    return Conversion(target, manifest, verification, report, notes)
 
 
 def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, CompactionReport]:
@@ -184,15 +190,12 @@ def tool_versions() -> dict[str, str]:
     return {"edge-qa": __version__, "openvino": ov.get_version().split("-")[0], "machine": platform.machine()}
 
 
-def check_tokenizer(source: Checkpoint, rows: int) -> None:
-    """Raise CheckpointError if the tokenizer gives ids that the word embeddings, of so many rows, do not have."""
-    vocabulary = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").vocabulary
-    if vocabulary > rows:
-        raise CheckpointError(
-            f"the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have {rows} rows",
-            where=source.path,
-            remedy="use the tokenizer that belongs to the model",
-        )
+def check_tokenizer(source: Checkpoint, rows: int, token_types: int) -> tuple[str, ...]:
+    """Hold the tokenizer against the word embeddings, of so many rows, and the token types.
+
+    Returns what is worth saying, in sentences. Raises CheckpointError if they do not fit.
+    """
+    return verify_tokenizer(source.tokenizer, vocabulary=rows, token_types=token_types, where=str(source.path))
 
 
 def _no_card(source: Checkpoint) -> str:

@@ -131,7 +131,7 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     from calibration.torch_model.model import untrainable
 
     encoder = read_encoder(source) if whole else compact(read_encoder(source))
-    check_tokenizer(source, encoder.vocabulary)
+    check_tokenizer(source, encoder.vocabulary, encoder.token_types)
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
@@ -158,7 +158,7 @@ def _teacher(
             remedy="give one with the same tokenizer",
         )
     student = _trainable(source)
-    check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary)
+    check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary, encoder.token_types)
     types = (encoder.token_types, max(1, student.token_types))
     # A teacher with none leaves them out.
     if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:

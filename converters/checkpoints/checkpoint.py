@@ -24,6 +24,7 @@ class Checkpoint:
     config: config.json as it is. tensors: every array by its name in the file. tokenizer: the
     content of a tokenizer.json, made from the vocabulary where there is none. card: the README and the
     licence that came with it, or None. sha256: over the configuration and weight files.
+    notes: what was not as it should be, and read all the same, in sentences.
     """
 
     path: Path
@@ -32,20 +33,24 @@ class Checkpoint:
     tokenizer: str
     card: str | None
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a checkpoint folder. Raises CheckpointError, naming every missing file at once."""
+def read_checkpoint(path: str | os.PathLike[str], *, cased: bool | None = None) -> Checkpoint:
+    """Read a checkpoint folder. Raises CheckpointError, naming every missing file at once.
+
+    cased: whether a WordPiece vocabulary tells upper from lower case; None for what the checkpoint says.
+    """
     folder = Path(path)
     try:
-        return _read_folder(folder)
+        return _read_folder(folder, cased)
     except OSError as error:
         raise CheckpointError(
             f"cannot be read ({error.strerror})", where=folder, remedy="check its permissions"
         ) from None
 
 
-def _read_folder(folder: Path) -> Checkpoint:
+def _read_folder(folder: Path, cased: bool | None) -> Checkpoint:
     if not folder.is_dir():
         if folder.exists():
             raise CheckpointError(
@@ -66,13 +71,15 @@ def _read_folder(folder: Path) -> Checkpoint:
     if missing:
         raise CheckpointError("not a checkpoint", where=folder, remedy=f"missing: {'; '.join(missing)}")
     config = read_json(config_path)
+    tokenizer = read_tokenizer(folder, config, cased=cased)
     return Checkpoint(
         folder,
         config,
         _modern_names(read_weights(folder)),
-        read_tokenizer(folder, config),
+        tokenizer.content,
         _read_card(folder),
         _hash([config_path, *weight_files]),
+        tokenizer.notes,
     )
 
 

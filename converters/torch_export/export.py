@@ -38,7 +38,7 @@ def export(
     """
     template = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").template
     network = TorchModel(source, template)
-    check_tokenizer(source, network.vocabulary)
+    notes = (*source.notes, *check_tokenizer(source, network.vocabulary, network.token_types))
     progress("build")
     sample = sample_pairs(network, template, _ROUNDED)
     original = network.logits(sample)
@@ -51,7 +51,7 @@ def export(
         manifest = write_files(draft, source, model, _describe(network, model), step, no_answer_threshold)
         progress("verify")
         difference = _difference(Bundle.load(draft.folder), network, template)
-    return Conversion(target, manifest, Verification(difference, rounding, len(_VERIFIED)))
+    return Conversion(target, manifest, Verification(difference, rounding, len(_VERIFIED)), notes=notes)
 
 
 def sample_pairs(network: TorchModel, template: PairTemplate, lengths: tuple[int, ...]) -> Inputs:
