@@ -19,12 +19,13 @@ from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
-    from edge_qa.inference.engine import Engine, Precision
+    from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
 
@@ -75,7 +76,7 @@ class QuestionAnswerer:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: "Precision" = "f32",
+        precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         tokenizer: TextTokenizer | None = None,
@@ -85,7 +86,7 @@ class QuestionAnswerer:
         threads: how many cores one inference uses; None for all that this process may use.
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
-        budget: which of the bundle's token-drop configurations answers, unless a call says another.
+        budget: which of the bundle's token budgets answers, unless a call says another.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
         # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
@@ -110,7 +111,7 @@ class QuestionAnswerer:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        precision: "Precision" = "f32",
+        precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
     ) -> "QuestionAnswerer":
@@ -194,7 +195,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> Answer: ...
 
     @overload
@@ -211,7 +212,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> list[Answer]: ...
 
     def answer(
@@ -227,7 +228,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -240,8 +241,8 @@ class QuestionAnswerer:
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
-        progress: called after each window with the characters read and those of the whole context.
-        budget: which token-drop configuration answers (the one loaded with).
+        progress: told after each window how many characters of the context are read.
+        budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.

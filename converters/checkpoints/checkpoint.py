@@ -12,7 +12,7 @@ from converters.checkpoints.weights import WEIGHT_FILES, find_weight_files, read
 from converters.model.encoder import Array
 from converters.tokenization.tokenizer import VOCABULARY_FILES, read_tokenizer
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 

@@ -8,7 +8,7 @@ import numpy as np
 from converters.checkpoints.torch_pickle.reader import read_state_dict
 from converters.model.encoder import Array
 from edge_qa.errors import CheckpointError, missing_extra
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 try:
     import safetensors

@@ -1,13 +1,12 @@
 """Existing OpenVINO IR or ONNX -> bundle: read, find the roles, free the axes, survey, verify, write."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from converters.conversion import tool_versions
+from converters.bundle_writer import BundleParts, made_by, read_back, write_parts
 from converters.importing.choose_shape import Shaped, choose_shape
 from converters.importing.compare import Inputs, Limits, Logits, check, largest_difference, pad
 from converters.importing.contract import adapt
@@ -16,18 +15,15 @@ from converters.importing.model_file import Source, one_line, read_source
 from converters.importing.roles import Roles, describe_port, find_roles
 from converters.importing.survey import Survey, survey
 from converters.ir.counting import count
-from converters.ir.storage import write_ir
 from converters.tokenization.tokenizer import CheckpointTokenizer, read_tokenizer_file, read_vocabulary
 from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import TOLERANCE
-from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import CARD, TOKENIZER, Defaults, Manifest, ModelRecord, Step
+from edge_qa.bundle.bundle import new_bundle
+from edge_qa.bundle.manifest import Defaults, Manifest, ModelRecord
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.files import check_destination
 from edge_qa.inference.engine import Engine
-from edge_qa.text.tokenizer import TextTokenizer
-
-Progress = Callable[[str], None]
+from edge_qa.progress import Progress, no_progress
 
 # For a model that shows no position table: what BERT and nearly every model after it was trained for.
 _ASSUMED_POSITIONS = 512
@@ -67,7 +63,7 @@ def import_model(
     lower_case: bool | None = None,
     static: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Import:
     """Make a bundle of a question-answering model in OpenVINO IR (MODEL.xml beside MODEL.bin) or ONNX.
 
@@ -89,27 +85,26 @@ def import_model(
     source = read_source(path)
     roles = find_roles(source.model, str(path))
     limits, notes = _find_limits(source, roles)
-    notes = (*roles.notes, *notes, *read.notes, *_check_tokenizer(read.content, limits, str(path)))
+    notes = (*roles.notes, *notes, *read.notes, *_check_tokenizer(read.content, limits, path))
     progress("compare")
     adapted, io = adapt(source.model, roles)
     shaped = choose_shape(source.model, adapted, roles, limits, keep=static, where=str(path))
     about = survey(shaped.model)
     with new_bundle(target, force=force) as draft:
         progress("write")
-        write_ir(shaped.model, draft.folder)
-        draft.add(TOKENIZER, read.content.encode())
-        draft.add(CARD, _card(source).encode())
-        manifest = draft.seal(
+        parts = BundleParts(
+            tokenizer=read.content,
+            card=_card(source),
             model=_describe(shaped, about, limits, str(path)),
+            defaults=Defaults.for_length(shaped.longest),
+            lineage=(made_by("import", _options(source, shaped), source.sha256),),
             io=replace(io, batch=shaped.batch, tokens=shaped.tokens),
             precision=about.precision,
             target=about.target,
-            defaults=Defaults.for_length(shaped.longest),
-            lineage=(Step("import", _options(source, shaped), source.sha256, tool_versions()),),
         )
+        manifest = write_parts(draft, shaped.model, parts)
         progress("verify")
-        # What is verified is what lies on the disk, read as a device will read it.
-        engine = Engine(replace(Bundle.load(draft.folder), path=target))
+        engine = Engine(read_back(draft, target))
         difference = max(shaped.difference, _compare(engine, shaped))
         check(difference, TOLERANCE, str(target))
     return Import(target, manifest, source.format, _list_found(source, roles), (*notes, *shaped.notes), difference)
@@ -128,13 +123,15 @@ def _read_tokenizer(
     return read_tokenizer_file(Path(tokenizer))
 
 
-def _check_tokenizer(tokenizer_json: str, limits: Limits, where: str) -> tuple[str, ...]:
-    rows, types = limits.vocabulary, limits.token_types
-    notes = verify_tokenizer(tokenizer_json, vocabulary=rows, token_types=types, where=where)
-    ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
-    if ids < rows:
-        notes = (*notes, f"the tokenizer has {ids} ids, the word embeddings {rows} rows: is it this model's own?")
-    return notes
+def _check_tokenizer(tokenizer_json: str, limits: Limits, where: Path) -> tuple[str, ...]:
+    rows = limits.vocabulary
+    found = verify_tokenizer(tokenizer_json, vocabulary=rows, token_types=limits.token_types, where=where)
+    if found.ids == rows:
+        return found.notes
+    return (
+        *found.notes,
+        f"the tokenizer has {found.ids} ids, the word embeddings {rows} rows: is it this model's own?",
+    )
 
 
 def _find_limits(source: Source, roles: Roles) -> tuple[Limits, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from converters.importing.onnx_files import external_files, without_links
 from edge_qa._openvino import ov, this_core
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 # The versions of the IR that OpenVINO reads.
 _IR_VERSIONS = (10, 11)

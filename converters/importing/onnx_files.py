@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from converters.tokenization.protobuf import fields
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 _EXTERNAL = 1  # TensorProto.DataLocation
 _AGAIN = "download or export the model again"

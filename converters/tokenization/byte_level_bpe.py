@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 _SPECIAL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 

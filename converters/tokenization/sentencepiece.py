@@ -16,7 +16,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from converters.tokenization.protobuf import fields
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 Scored = list[tuple[str, float]]
 

@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 _KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")

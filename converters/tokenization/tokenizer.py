@@ -16,7 +16,7 @@ from converters.tokenization.settings import add_tokens, read_settings
 from converters.tokenization.template import put_template_right
 from converters.tokenization.wordpiece import wordpiece
 from edge_qa.errors import CheckpointError, InputError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.text.rust_tokenizers import TokenizerPanicError, check_unknown_token, panics_as_exceptions
 
 Builder = Callable[[Path, dict[str, Any]], Tokenizer]

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 

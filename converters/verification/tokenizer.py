@@ -1,23 +1,35 @@
 """Prove that a tokenizer belongs to a model: no id and no token type that the model has no row for."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from edge_qa.errors import CheckpointError
 from edge_qa.text.tokenizer import TextTokenizer
 
 _SHOWN = 5
 
 
-def verify_tokenizer(tokenizer_json: str, *, vocabulary: int, token_types: int, where: str) -> tuple[str, ...]:
-    """Hold a tokenizer against the tables of its model, of so many rows; return what is worth saying, in sentences.
+@dataclass(frozen=True)
+class VerifiedTokenizer:
+    """ids: how many a tokenizer gives. notes: what is worth saying about it, in sentences."""
+
+    ids: int
+    notes: tuple[str, ...]
+
+
+def verify_tokenizer(tokenizer_json: str, *, vocabulary: int, token_types: int, where: Path) -> VerifiedTokenizer:
+    """Hold a tokenizer against the tables of its model, of so many rows.
 
     token_types: how many types the model tells apart; 0 or 1 if it ignores them. `where` names the model in errors.
     Raises CheckpointError if they do not fit, BundleError if the tokenizer cannot be used at all.
     """
     tokenizer = TextTokenizer(tokenizer_json, f"{where}: tokenizer")
     beyond = tokenizer.tokens_from(vocabulary)
-    reachable = [token for token, index in beyond if index < tokenizer.vocabulary]
-    if tokenizer.vocabulary > vocabulary:
+    ids = tokenizer.vocabulary
+    if ids > vocabulary:
+        reachable = [token for token, index in beyond if index < ids]
         raise CheckpointError(
-            f"the tokenizer gives ids up to {tokenizer.vocabulary - 1}, the word embeddings have {vocabulary} rows; "
+            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {vocabulary} rows; "
             f"without a row: {_list(reachable)}",
             where=where,
             remedy="use the tokenizer that belongs to the model",
@@ -47,7 +59,7 @@ def verify_tokenizer(tokenizer_json: str, *, vocabulary: int, token_types: int, 
             f"the tokenizer gives question and context the same token type, {template.context_type}, "
             f"where the model tells {token_types} apart"
         )
-    return tuple(notes)
+    return VerifiedTokenizer(ids, tuple(notes))
 
 
 def _list(tokens: list[str]) -> str:

@@ -27,8 +27,9 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 IntegerType = Literal["i64", "i32"]
-Precision = Literal["fp32", "fp16", "int8"]
+WeightPrecision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "avx2", "vnni"]
+TokenRule = Literal["attention", "probe"]  # what ranks the tokens of a token budget
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Budget:
-    """One token-drop configuration: its IR over the one weights file, and the share of tokens each layer keeps.
+    """One token budget: its IR over the one weights file, and the share of tokens each layer keeps.
 
     rule: how tokens are ranked; step: what their number is rounded up to a multiple of.
     f1, relative_latency: measured where the budget was made, the latter against all tokens kept.
@@ -103,7 +104,7 @@ class Budget:
 
     model: str
     keep: tuple[float, ...]
-    rule: Literal["attention", "probe"]
+    rule: TokenRule
     step: int
     f1: float | None = None
     relative_latency: float | None = None
@@ -141,7 +142,7 @@ class Manifest:
     files: dict[str, FileRecord]
     model: ModelRecord
     io: IORecord
-    precision: Precision
+    precision: WeightPrecision
     target: Target | None
     defaults: Defaults
     lineage: tuple[Step, ...]

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from edge_qa.errors import InputError
 from edge_qa.evaluation.plain_text import read_passages
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 __all__ = ["Dataset", "Example", "Version", "read_dataset"]
 

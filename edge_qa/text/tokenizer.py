@@ -83,14 +83,16 @@ class TextTokenizer:
     @property
     def vocabulary(self) -> int:
         """One more than the largest id that can come out."""
-        ids = set(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        ids: set[int] = set(self._tokenizer.get_vocab(with_added_tokens=True).values())
         added = self._tokenizer.get_added_tokens_decoder()
         given = {*self.template.before, *self.template.between, *self.template.after}
-        marks = {index for index, token in added.items() if token.special} - given
+        marks: set[int] = {index for index, token in added.items() if token.special} - given
         largest: int = max(ids - marks, default=-1)
         # Special tokens that text can become nonetheless are pieces of the model's own as well.
-        beyond = [index for index in marks if index > largest and index in self.encode(added[index].content, "").ids]
-        return max([largest, *beyond]) + 1
+        beyond: list[int] = [
+            index for index in marks if index > largest and index in self.encode(added[index].content, "").ids
+        ]
+        return 1 + max([largest, *beyond])
 
     def tokens_from(self, first: int) -> list[tuple[str, int]]:
         """Return the tokens with ids of at least `first`, in their order, also those that cannot come out."""

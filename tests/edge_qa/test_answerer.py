@@ -113,3 +113,22 @@ def test_the_longest_answer_can_be_limited(qa):
 def test_a_question_longer_than_the_limit_is_cut(qa):
     (window,) = qa.windows("who " * 500 + "?", CONTEXT)
     assert window.first == 1 + 64 + 1
+
+
+def test_what_was_not_read_shows_when_an_answer_is_printed(qa):
+    whole = qa.answer("Who wrote it?", CONTEXT)
+    assert "partial" not in repr(whole)
+    assert "question_truncated" not in repr(whole)
+    assert qa.answer("who " * 500 + "?", CONTEXT).question_truncated
+    assert "question_truncated=True" in repr(qa.answer("who " * 500 + "?", CONTEXT))
+    assert not qa.answer("who " * 100 + "?", CONTEXT, max_question_len=200).question_truncated
+    long = "Nothing happened. " * 500
+    assert "partial=True" in repr(qa.answer("Who wrote it?", long, max_windows=1))
+
+
+def test_reading_a_long_context_is_told(qa):
+    long, seen = "Nothing happened. " * 500, []
+    qa.answer("Who wrote it?", long, progress=lambda stage, done, total: seen.append((done, total)))
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (len(long.rstrip()), len(long))

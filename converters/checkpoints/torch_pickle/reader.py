@@ -26,7 +26,7 @@ from converters.checkpoints.torch_pickle.archive import DAMAGED, Span, find_memb
 from converters.checkpoints.torch_pickle.globals import ITEM_BYTES, Storage, Tensor
 from converters.checkpoints.torch_pickle.opcodes import RESAVE, Unpickled, interpret
 from edge_qa.errors import CheckpointError, ResourceError
-from edge_qa.files import refuse_pointer
+from edge_qa.git_lfs import refuse_pointer
 
 __all__ = ["read_state_dict"]
 

@@ -221,7 +221,7 @@ def test_a_graph_that_counts_padding_stays_static_with_a_note(tmp_path: Path) ->
 
 def test_a_bundle_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = zoo_model(make_encoder(seed=1), tokens=16)
-    monkeypatch.setattr("converters.importing.import_model.write_ir", lambda model, folder: write_ir(other, folder))
+    monkeypatch.setattr("converters.bundle_writer.write_ir", lambda model, folder: write_ir(other, folder))
     with pytest.raises(VerificationError, match="differ from the model's own"):
         import_ir(tmp_path, zoo_model(ENCODER, tokens=16), static=True)
     assert not (tmp_path / "out").exists()

@@ -335,5 +335,5 @@ def test_the_command_says_it_as_json(command: Command, copy: Path) -> None:
     assert result["found"][0] == {"role": "input_ids", "tensor": "input_ids i32 [1,16]", "how": "by its name"}
     assert result["manifest"]["io"]["tokens"] == 16
     code, out, _ = command(copy, copy.with_name("out"), "--vocab", VOCAB, "--json")
-    assert code == 3
-    assert json.loads(out)["error"]["kind"] == "BundleError"
+    assert code == 4
+    assert json.loads(out)["error"]["kind"] == "InputError"

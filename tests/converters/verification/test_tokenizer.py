@@ -1,5 +1,7 @@
 """Tokenizers with more ids than the word embeddings have rows: which tokens, and whether text can become them."""
 
+from pathlib import Path
+
 import pytest
 from tokenizers import AddedToken
 
@@ -17,7 +19,7 @@ ROWS = wordpiece().get_vocab_size()
 def verify(*added: AddedToken) -> tuple[str, ...]:
     tokenizer = wordpiece(WHOLE)
     tokenizer.add_tokens(list(added))
-    return verify_tokenizer(tokenizer.to_str(), vocabulary=ROWS, token_types=2, where="checkpoint")
+    return verify_tokenizer(tokenizer.to_str(), vocabulary=ROWS, token_types=2, where=Path("checkpoint")).notes
 
 
 def test_special_tokens_that_no_text_becomes_are_allowed_and_told():
@@ -37,7 +39,7 @@ def test_a_special_token_of_the_template_needs_its_row():
     tokenizer = wordpiece(WHOLE)
     # Without [SEP], 3, and all after it.
     with pytest.raises(CheckpointError, match="gives ids up to"):
-        verify_tokenizer(tokenizer.to_str(), vocabulary=3, token_types=2, where="checkpoint")
+        verify_tokenizer(tokenizer.to_str(), vocabulary=3, token_types=2, where=Path("checkpoint"))
 
 
 def test_a_bundle_with_such_a_token_answers_and_never_gives_its_id(tmp_path):
