@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.model.encoder import Activation, Array, Attention, Encoder, FeedForward, Layer, Linear, Norm
+from converters.model.encoder import Activation, Array, Attention, Encoder, FeedForward, Layer, Linear, Norm, Relative
 
 Float = NDArray[np.float32]
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -109,11 +109,24 @@ def attention_context(keys_from: Float, values_from: Float, attention: Attention
     query = split(apply_linear(keys_from, attention.query))
     key = split(apply_linear(keys_from, attention.key))
     value = split(apply_linear(values_from, attention.value))
-    scores = query @ key.transpose(0, 1, 3, 2) * np.float32(attention.scale)
+    scores = query @ key.transpose(0, 1, 3, 2)
+    if attention.relative is not None:
+        scores = scores + _relative_scores(query, key, attention.relative)
+    scores = scores * np.float32(attention.scale)
     scores = np.where(mask, scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     return (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+
+
+def _relative_scores(query: Float, key: Float, relative: Relative) -> Float:
+    """Return what distances add to the scores of query and key, (batch, heads, tokens, d) each."""
+    places = np.arange(query.shape[2])
+    rows = _rows(relative.table, places[:, None] - places + relative.positions - 1)
+    scores: Float = np.einsum("bhid,ijd->bhij", query, rows, optimize=True)
+    if relative.of_keys:
+        scores = scores + np.einsum("bhjd,ijd->bhij", key, rows, optimize=True)
+    return scores
 
 
 def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
@@ -124,13 +137,23 @@ def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
 def _activate(x: Float, activation: Activation) -> Float:
     if activation == "gelu":
         return np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
+    if activation == "gelu_10":
+        return np.clip(_activate(x, "gelu"), np.float32(-10), np.float32(10))
     if activation == "gelu_tanh":
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
         return np.float32(0.5) * x * (1 + np.tanh(inner))
+    if activation == "mish":
+        return x * np.tanh(np.logaddexp(np.float32(0), x))
+    if activation == "quick_gelu":
+        return x / (1 + np.exp(np.minimum(np.float32(-1.702) * x, 88)))
     if activation == "relu":
         return np.maximum(x, 0)
+    if activation == "relu2":
+        return np.square(np.maximum(x, 0))
     if activation == "silu":
         return x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows
+    if activation == "tanh":
+        return np.tanh(x)
     raise AssertionError(activation)
 
 
