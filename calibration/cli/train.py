@@ -19,7 +19,7 @@ from calibration.training.options import (
 )
 from calibration.training.train import check_request
 from calibration.training.train import train as run_training
-from edge_qa.cli.app import echo_json
+from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import Quiet, progress_bars
@@ -200,7 +200,8 @@ def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, g
         chosen = make_recipe(given.pop("recipe"), given)
         check_request(chosen, teacher, evaluation, limit)
     except InputError as error:
-        raise click.UsageError(str(error).replace("_", "-")) from None
+        said = in_options(str(error), click.get_current_context().command)
+        raise click.UsageError(said.replace("_", "-")) from None
     return chosen
 
 
