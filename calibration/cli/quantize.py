@@ -14,6 +14,7 @@ from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
+from edge_qa.cli.options import language_option
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
@@ -59,6 +60,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     show_default=True,
     help="any, and avx2 with the same weights, are right on every CPU; vnni only on CPUs with VNNI.",
 )
+@language_option
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
 @click.option(
@@ -75,6 +77,7 @@ def quantize(
     metric: str | None,
     samples: int,
     target: Target,
+    language: str | None,
     limit: int | None,
     seed: int,
     html: Path | None,
@@ -101,6 +104,7 @@ def quantize(
         options=QuantizationOptions(samples=samples, target=target, seed=seed),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
+        language=language,
         product_errors=html is not None,
         force=force,
         progress=progress_bars(),

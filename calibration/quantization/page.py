@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization, Trial
 from calibration.statistics.bootstrap import Drop
 from calibration.statistics.score_drop import drop_in_words
-from edge_qa.evaluation.evaluate import Evaluation
+from edge_qa.evaluation.evaluate import Evaluation, metric_name
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
 from edge_qa.system.machine import measured_here
@@ -39,7 +39,7 @@ def _outcome(result: Quantization) -> list[Markup]:
         headers = ("", "EM", "F1", "median ms", "90 % ms", "mean ms", "files")
         blocks.append(html.table(headers, rows, align="lrrrrrr"))
         scores = result.after.scores
-        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, SQuAD {result.after.metric}."]
+        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, {metric_name(result.after)}."]
         if result.gate is not None:
             texts += [_verdict(result.gate), *(f"Note: {note}." for note in result.gate.notes)]
         blocks.append(html.paragraphs(texts))

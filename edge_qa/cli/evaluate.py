@@ -7,10 +7,10 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option, no_answer_option
+from edge_qa.cli.options import budgets_option, language_option, no_answer_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
-from edge_qa.evaluation.evaluate import Evaluation, shown_name
+from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
 from edge_qa.files import check_file, write_file
 
@@ -21,6 +21,7 @@ from edge_qa.files import check_file, write_file
     "--data", required=True, type=click.Path(path_type=Path), help="SQuAD file (.json, .json.gz) or JSON lines"
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N questions, spread over the data.")
+@language_option
 @no_answer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budgets_option
@@ -31,6 +32,7 @@ def evaluate(
     bundles: tuple[Path, ...],
     data: Path,
     limit: int | None,
+    language: str | None,
     no_answer_threshold: float | None,
     threads: int | None,
     budgets: tuple[str, ...],
@@ -44,7 +46,7 @@ def evaluate(
     """
     if predictions is not None:
         check_file(predictions, force=force, sources=[data, *bundles])
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, language=language)
     answerers = [
         (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget))
         for path in bundles
@@ -70,7 +72,7 @@ def table(results: list[Evaluation]) -> str:
     first = results[0]
     width = max(6, *(len(result.bundle) for result in results))
     lines = [
-        f"{first.dataset}: {first.scores.questions} questions, SQuAD {first.metric} metric",
+        f"{first.dataset}: {first.scores.questions} questions, {metric_name(first)}",
         f"{'bundle':{width}}  {'EM':>6} {'F1':>6}  {'mean ms':>8} {'p50':>6} {'p90':>6} {'p99':>6}  "
         f"{'speed':>6}  outside inference",
     ]
