@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from edge_qa.bundle.manifest import FULL_BUDGET, ScoreRecord
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.segmentation import Segmentation
+from edge_qa.evaluation.speed import EVEN, Speed, paired_speed
 from edge_qa.evaluation.squad_metric import BestThreshold, Scores, best_no_answer_threshold, score
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
+from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 from edge_qa.text.windows import Window
 
 
@@ -36,6 +38,8 @@ class Evaluation:
 
     outside_inference: the share of the time spent outside OpenVINO: tokenizing, windows, spans.
     segmentation: how answers were cut into the tokens that F1 counts, see `segmentation.py`.
+    speed: against the first of the answerers that took turns, question by question.
+    disturbed: whether other programs left fewer cores than were timed.
     best_threshold: for data with unanswerable questions, the no-answer threshold of the best F1.
     predictions: question id -> answer text. question_ms: milliseconds of each question, in order.
     """
@@ -52,6 +56,8 @@ class Evaluation:
     best_threshold: BestThreshold | None
     predictions: dict[str, str] = field(repr=False)
     question_ms: tuple[float, ...] = field(repr=False)
+    speed: Speed = EVEN
+    disturbed: bool = False
 
     def summary(self) -> dict[str, Any]:
         """Everything but what there is of each question, as JSON values."""
@@ -121,11 +127,17 @@ def evaluate(
     if warm_up:
         for run in runs:
             run.answerer.warm_up()
+    machine, begin = this_machine(max(run.answerer.engine.threads for run in runs)), CPUTime.now()
     for index, example in enumerate(examples):
         for turn in range(len(runs)):
             runs[(index + turn) % len(runs)].ask(example, dataset.name)
         progress("evaluate", index + 1, len(examples))
-    return [run.result(dataset, examples) for run in runs]
+    disturbed = is_disturbed(CPUTime.now().others_since(begin), machine)
+    results = [run.result(dataset, examples) for run in runs]
+    return [
+        replace(result, speed=paired_speed(results[0].question_ms, result.question_ms), disturbed=disturbed)
+        for result in results
+    ]
 
 
 class _Run:
