@@ -119,7 +119,7 @@ class QuestionAnswerer:
         With `cache` the model's own files are read only if the folder does not hold it compiled.
         Raises InputError if the bundle has no such budget.
         """
-        bundle, tokenizer = read_while_importing(path, model_later=cache is not None)
+        bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
         return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
 
     def __enter__(self) -> "QuestionAnswerer":

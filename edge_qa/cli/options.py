@@ -14,7 +14,7 @@ budget_option = click.option(
     default=FULL_BUDGET,
     show_default=True,
     metavar="NAME",
-    help="Which of the bundle's token budgets answers; edge-qa inspect lists them.",
+    help="Answer with this token budget of the bundle; edge-qa inspect lists them.",
 )
 
 budgets_option = click.option(
@@ -24,7 +24,7 @@ budgets_option = click.option(
     default=[FULL_BUDGET],
     show_default=True,
     metavar="NAME",
-    help="Token budget of the bundles; several take turns as well.",
+    help="Run the bundles with this token budget; give it several times, and the budgets take turns.",
 )
 
 
@@ -40,7 +40,8 @@ no_answer_option = click.option(
     type=float,
     callback=no_nan,
     metavar="MARGIN",
-    help='Answer "none" above this margin of logits; try 0.',
+    help='Answer "none" above this margin of logits, 0 for a start; the bundle\'s own threshold by default, '
+    "mostly none.",
 )
 
 
@@ -98,5 +99,5 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 language_option = click.option(
     "--language",
     type=click.Choice(sorted(LANGUAGES)),
-    help="Of the answers: how they are compared. Otherwise the texts tell Chinese, Japanese and Thai.",
+    help="Compare answers in the way of this language; by default the texts tell Chinese, Japanese and Thai.",
 )

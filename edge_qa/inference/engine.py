@@ -11,10 +11,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_qa._openvino import in_use, keep_for_ever, ov
+from edge_qa._openvino import in_use, keep_for_ever, options_after_fork, ov
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import INPUT_ROLES, MODEL_XML, OUTPUT_ROLES
-from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
+from edge_qa.errors import (
+    BundleError,
+    InferenceError,
+    InputError,
+    ResourceError,
+    is_out_of_memory,
+    out_of_memory,
+)
 from edge_qa.inference.compile_cache import compiled_model
 from edge_qa.system.cpu import this_cpu
 from edge_qa.text.windows import Window
@@ -96,7 +103,8 @@ class Engine:
         }
         # What a forked child compiles anew from: not the weights, of which the compiled model holds copies.
         self._source = bundle.source()
-        self._compile = partial(compiled_model, options=options, xml=xml, cache=cache)
+        self._options = options
+        self._compile = partial(compiled_model, xml=xml, cache=cache)
         self._is_inherited = False
         self._renewing = threading.Lock()
         self._load(bundle)
@@ -105,8 +113,10 @@ class Engine:
     def _load(self, bundle: Bundle) -> None:
         try:
             with in_use():
-                self._compiled = self._compile(bundle)
+                self._compiled = self._compile(bundle, options=self._options | options_after_fork())
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(bundle.path) from None
             raise BundleError(f"OpenVINO cannot load the model ({_first_line(error)})", where=bundle.path) from None
         self._check_names(str(bundle.path))
         self._fill_pool()
@@ -186,6 +196,8 @@ class Engine:
             start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
             return start, end
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(f"a {_shape(inputs)} input") from None
             raise InferenceError(_first_line(error), where=f"OpenVINO failed on a {_shape(inputs)} input") from None
         finally:
             pool.put(request)
