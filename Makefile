@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test fuzz docs benchmark lint clean
+.PHONY: demo demo-fast test coverage fuzz docs benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo --force
@@ -14,7 +14,12 @@ test: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
+
+# Lines of the three packages that the tests run; takes longer than `make test`.
+coverage: .venv/dev.installed
+	$(BIN)/python -m pytest -n auto --dist loadscope --cov=edge_qa --cov=converters --cov=calibration \
+	    --cov-report=term:skip-covered
 
 # Damaged inputs, seeded; OPTIONS="--count 1000 --seed 7" for others.
 fuzz: .venv/dev.installed

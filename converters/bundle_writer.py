@@ -28,8 +28,6 @@ from edge_qa.bundle.manifest import (
     Target,
     WeightPrecision,
 )
-from edge_qa.errors import CheckpointError
-from edge_qa.text.tokenizer import TextTokenizer
 
 # A model that takes the four inputs by their own names.
 CONTRACT = IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES})
@@ -58,13 +56,16 @@ class BundleParts:
 class Built:
     """A model that a checkpoint became, not yet written.
 
-    verify: runs the bundle beside what the checkpoint computes. Raises VerificationError or CheckpointError.
+    verify: reads the bundle back, as `read_back` does, and runs it beside what the checkpoint computes. Raises
+    VerificationError or CheckpointError.
+    notes: what was not as it should be in the checkpoint, in sentences.
     """
 
     model: "ov.Model"
     record: ModelRecord
     step: Step
-    verify: Callable[[Bundle], Verification]
+    verify: Callable[[Draft, Path], Verification]
+    notes: tuple[str, ...] = ()
 
 
 def parts_of_checkpoint(source: Checkpoint, built: Built, no_answer_threshold: float | None) -> BundleParts:
@@ -131,18 +132,3 @@ def licence_of(card: str | None) -> str | None:
     found = re.search(r"^license:(?:[ \t]*\n[ \t]*-)?[ \t]*([^\n#]*)", front.group(1), re.MULTILINE) if front else None
     name = found.group(1).strip().strip("[]").split(",")[0].strip(" \t'\"") if found else ""
     return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) else None
-
-
-def check_tokenizer(tokenizer_json: str, rows: int, where: Path) -> int:
-    """Return how many ids a tokenizer gives.
-
-    rows: of the model's word embeddings. Raises CheckpointError if that is fewer.
-    """
-    ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
-    if ids > rows:
-        raise CheckpointError(
-            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {rows} rows",
-            where=where,
-            remedy="use the tokenizer that belongs to the model",
-        )
-    return ids

@@ -13,8 +13,8 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.git_lfs import refuse_pointer
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -27,7 +27,7 @@ _LONG_TEXT = 50_000
     "--context",
     "context_file",
     metavar="FILE|-",
-    help="Answer from this file (UTF-8); -, or neither this nor --text, is standard input.",
+    help="Answer from this file (UTF-8); - is standard input, and so is giving neither this nor --text.",
 )
 @click.option("--text", help="Answer from this text.")
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Show this many answers.")
@@ -35,23 +35,24 @@ _LONG_TEXT = 50_000
     "--max-answer-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="Give no longer answers; the bundle's default, mostly 30.",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
 @limit_options
 @precision_option
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Use so many cores; all that this process may use by default."
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @click.option(
     "--cache",
     type=click.Path(),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
-    help="Keep the compiled model in this existing folder; the next start is faster.  [env: EDGE_QA_CACHE]",
+    help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "
+    "kept by default.  [env: EDGE_QA_CACHE]",
 )
 @budget_option
-@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON instead of text.")
 def ask(
     bundle: Path,
     questions: tuple[str, ...],
@@ -136,10 +137,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    refuse_pointer(content, InputError, name)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

@@ -85,8 +85,21 @@ class TextTokenizer:
     @property
     def vocabulary(self) -> int:
         """One more than the largest id that can come out."""
-        largest: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values())
-        return largest + 1
+        ids: set[int] = set(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        added = self._tokenizer.get_added_tokens_decoder()
+        given = {*self.template.before, *self.template.between, *self.template.after}
+        marks: set[int] = {index for index, token in added.items() if token.special} - given
+        largest: int = max(ids - marks, default=-1)
+        # Special tokens that text can become nonetheless are pieces of the model's own as well.
+        beyond: list[int] = [
+            index for index in marks if index > largest and index in self.encode(added[index].content, "").ids
+        ]
+        return 1 + max([largest, *beyond])
+
+    def tokens_from(self, first: int) -> list[tuple[str, int]]:
+        """Return the tokens with ids of at least `first`, in their order, also those that cannot come out."""
+        vocab: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted(((token, index) for token, index in vocab.items() if index >= first), key=lambda pair: pair[1])
 
     def encode(self, text: str, what: str, *, align: bool = False) -> Tokens:
         """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode.

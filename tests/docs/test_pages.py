@@ -90,3 +90,11 @@ def test_an_unknown_generator_is_an_error() -> None:
     assert fill("<!-- kept -->") == "<!-- kept -->"
     with pytest.raises(KeyError):
         fill("<!-- generated: nothing -->")
+
+
+def test_every_help_text_is_a_sentence() -> None:
+    for name in command_names():
+        for parameter in help_of(name).params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                said = re.sub(r"\s*\[[^]]*\]$", "", parameter.help or "")  # what is not click's own [default: ..]
+                assert re.fullmatch(r"[A-Z].{8,}\.", said), f"edge-qa {name} {parameter.opts[0]}: {said!r}"
