@@ -56,14 +56,15 @@ class BundleParts:
 class Built:
     """A model that a checkpoint became, not yet written.
 
-    verify: runs the bundle beside what the checkpoint computes. Raises VerificationError or CheckpointError.
+    verify: reads the bundle back, as `read_back` does, and runs it beside what the checkpoint computes. Raises
+    VerificationError or CheckpointError.
     notes: what was not as it should be in the checkpoint, in sentences.
     """
 
     model: "ov.Model"
     record: ModelRecord
     step: Step
-    verify: Callable[[Bundle], Verification]
+    verify: Callable[[Draft, Path], Verification]
     notes: tuple[str, ...] = ()
 
 

@@ -29,10 +29,12 @@ class Linear:
 
     @property
     def outputs(self) -> int:
+        """Rows of the weight."""
         return int(self.weight.shape[0])
 
     @property
     def inputs(self) -> int:
+        """Columns of the weight."""
         return int(self.weight.shape[1])
 
 
@@ -79,6 +81,7 @@ class Relative:
 
     @property
     def positions(self) -> int:
+        """The most tokens whose distances the table has rows for."""
         return (int(self.table.shape[0]) + 1) // 2
 
 
@@ -102,10 +105,12 @@ class Attention:
 
     @property
     def key_size(self) -> int:
+        """d, of one head's keys; 0 without heads."""
         return self.query.outputs // self.heads if self.heads else 0
 
     @property
     def value_size(self) -> int:
+        """v, of one head's values; 0 without heads."""
         return self.value.outputs // self.heads if self.heads else 0
 
 
@@ -124,6 +129,7 @@ class FeedForward:
 
     @property
     def width(self) -> int:
+        """W, its neurons."""
         return self.up.outputs
 
 
@@ -170,10 +176,12 @@ class Encoder:
 
     @property
     def hidden(self) -> int:
+        """H, the hidden size."""
         return self.head.inputs
 
     @property
     def vocabulary(self) -> int:
+        """Rows of the table of word embeddings."""
         return int(self.embeddings.word.shape[0])
 
     @property
