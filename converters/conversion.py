@@ -8,6 +8,7 @@ from pathlib import Path
 
 from converters.bundle_writer import (
     Built,
+    languages_of,
     licence_of,
     made_by,
     parts_of_checkpoint,
@@ -157,4 +158,5 @@ def _describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRec
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(card),
+        languages=languages_of(card),
     )

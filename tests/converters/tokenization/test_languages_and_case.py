@@ -9,6 +9,7 @@ from converters.tokenization.tokenizer import read_tokenizer, read_vocabulary
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.text.tokenizer import TextTokenizer
 from tests.support.places import GOLDEN_FILES
+from tests.support.tokenizers import panicking, wordpiece
 
 GOLDEN = GOLDEN_FILES / "tokenizers"
 BERT = {"model_type": "bert"}
@@ -85,3 +86,18 @@ def test_half_a_character_among_the_settings_is_refused(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"cls_token": "\\ud800"}')
     with pytest.raises(CheckpointError, match=r"tokenizer_config\.json: not JSON \(.*surrogates"):
         read_tokenizer(folder, BERT)
+
+
+@pytest.mark.parametrize("at_load", [True, False])
+def test_a_panic_of_the_library_is_an_error_of_the_checkpoint(tmp_path, at_load):
+    (tmp_path / "tokenizer.json").write_text(panicking(at_load=at_load))
+    with pytest.raises(CheckpointError, match=r"its tokenizer cannot be used \("):
+        read_tokenizer(tmp_path, BERT)
+
+
+def test_an_unknown_token_that_the_vocabulary_lacks_is_refused(tmp_path):
+    state = json.loads(wordpiece().to_str())
+    state["model"]["unk_token"] = "[NIX]"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match=r"unknown words become '\[NIX\]', which the vocabulary lacks"):
+        read_tokenizer(tmp_path, BERT)
