@@ -10,6 +10,7 @@ from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
+from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
@@ -124,8 +125,8 @@ def quantize(
     seconds = time.perf_counter() - begin
     if html is not None:
         write_file(html, quantization_page(result))
-    if result.note is not None:
-        click.echo(f"note: {result.note}", err=True)
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
     if as_json:
         echo_json(result.as_json() | {"bundle": str(output), "seconds": round(seconds, 3)})
         return
@@ -142,8 +143,7 @@ def size_mb(manifest: Manifest) -> float:
 
 
 def _met(result: Quantization, gate: GateResult) -> str:
-    drop, tried = gate.drop, len(gate.trials)
     return (
-        f"{METRIC_NAMES[gate.metric]} dropped by {drop.points:.2f} (95 % interval {drop.low:.2f} to {drop.high:.2f}), "
-        f"{gate.max_drop:g} allowed; recipe {result.recipe.name}, {tried} tried"
+        f"{METRIC_NAMES[gate.metric]} {drop_in_words(gate.drop)}, a drop of {gate.max_drop:g} allowed; "
+        f"recipe {result.recipe.name}, {len(gate.trials)} tried"
     )

@@ -15,7 +15,7 @@ from calibration.quantization.options import AccuracyGate
 from calibration.quantization.product_errors import relative_error
 from calibration.quantization.recipes import QuantizationRecipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
-from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
+from calibration.statistics.score_drop import is_conclusive, same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
@@ -74,7 +74,7 @@ def ranking_questions(answerer: QuestionAnswerer, data: Dataset, held: Sequence[
     usable = []
     for index in held:
         example = data.examples[index]
-        if labelled and data.version == "v1.1" and not example.answers:
+        if labelled and not data.can_score(example):
             continue
         try:
             answer = answerer.answer(example.question, example.context)
@@ -197,6 +197,7 @@ class _Search:
             len(self.ranking.data),
             self.ranking.labelled,
             tuple(self.trials),
+            is_conclusive(drop, self.gate.max_drop),
             (
                 *same_questions(self.workshop.data, self.test, after, "the recipe"),
                 *too_few_questions(drop, self.gate.max_drop),

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization, Trial
+from calibration.statistics.bootstrap import Drop
+from calibration.statistics.score_drop import drop_in_words
 from edge_qa.evaluation.evaluate import Evaluation
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
@@ -43,8 +45,7 @@ def _outcome(result: Quantization) -> list[Markup]:
         blocks.append(html.paragraphs(texts))
     else:
         blocks.append(html.table(("", "files"), [(when, f"{size / 1e6:.1f} MB") for when, size in sizes], align="lr"))
-    if result.note is not None:
-        blocks.append(html.paragraphs([f"Note: {result.note}."]))
+    blocks.append(html.paragraphs([f"Note: {note}." for note in result.notes]))
     return blocks
 
 
@@ -54,11 +55,14 @@ def _cells(side: Evaluation) -> tuple[str, ...]:
 
 
 def _verdict(gate: GateResult) -> str:
-    drop, name = gate.drop, METRIC_NAMES[gate.metric]
     return (
-        f"{name} dropped by {drop.points:.2f} points, {gate.max_drop:g} were allowed; 95 % interval "
-        f"{drop.low:.2f} to {drop.high:.2f} (paired bootstrap over {drop.questions} questions)."
+        f"{METRIC_NAMES[gate.metric]} {drop_in_words(gate.drop, ' points')}, a drop of {gate.max_drop:g} was allowed "
+        f"({gate.drop.questions} questions, {_method(gate.drop)})."
     )
+
+
+def _method(drop: Drop) -> str:
+    return "exact binomial bound" if drop.exact else "paired bootstrap"
 
 
 def _trials(gate: GateResult) -> tuple[Markup, ...]:

@@ -41,6 +41,7 @@ class GateResult:
     """A gate that was met: the limit in percent points of the metric, the drop, and every recipe that was tried.
 
     labelled: the calibration file has answers; without, ranking compares with the float model's own answers.
+    conclusive: whether the whole interval of the drop is within the limit, not only the drop itself.
     notes: what makes the drop worth less than it looks.
     """
 
@@ -50,6 +51,7 @@ class GateResult:
     ranking_questions: int
     labelled: bool
     trials: tuple[Trial, ...]
+    conclusive: bool
     notes: tuple[str, ...] = ()
 
 
@@ -60,7 +62,7 @@ class Quantization:
     before, after: the float and the INT8 bundle on the evaluation file, if there was one.
     gate: how the limit was met, if there was one.
     products: what each quantized product does to the logits alone, worst first; empty if not asked for.
-    note: what the user of this target should know about INT8's speed, or None.
+    notes: what the user should know about INT8's speed on this target, or about the calibration.
     source_bytes, written_bytes: all files of the float bundle and of the INT8 one.
     """
 
@@ -72,7 +74,7 @@ class Quantization:
     recipe: QuantizationRecipe = DEFAULT
     gate: GateResult | None = None
     products: tuple[ProductError, ...] = ()
-    note: str | None = None
+    notes: tuple[str, ...] = ()
     source_name: str = ""
     source_bytes: int = 0
     written_bytes: int = 0

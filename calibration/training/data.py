@@ -161,7 +161,9 @@ def _pairs(dataset: Dataset, no_answer: float, random: np.random.Generator) -> l
             answered.append((example, places[:1]))
     if not no_answer:
         return answered
-    impossible: list[tuple[Example, Places]] = [(example, []) for example in dataset if example.is_impossible]
+    impossible: list[tuple[Example, Places]] = [
+        (example, []) for example in dataset if example.is_impossible and example.labelled
+    ]
     if not impossible:
         impossible = _mismatched(dataset, no_answer, random)
     return answered + impossible

@@ -81,7 +81,7 @@ class Relative:
 
     @property
     def positions(self) -> int:
-        """The most tokens whose distances the table has rows for."""
+        """The longest input that the table reaches over, tokens."""
         return (int(self.table.shape[0]) + 1) // 2
 
 

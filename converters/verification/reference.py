@@ -147,7 +147,7 @@ def _activate(x: Float, activation: Activation) -> Float:
     elif activation == "mish":
         result = x * np.tanh(np.logaddexp(np.float32(0), x))
     elif activation == "quick_gelu":
-        result = x / (1 + np.exp(np.minimum(np.float32(-1.702) * x, 88)))  # exp(89) overflows
+        result = x / (1 + np.exp(np.minimum(np.float32(-1.702) * x, 88)))
     elif activation == "relu":
         result = np.maximum(x, 0)
     elif activation == "relu2":
@@ -156,7 +156,7 @@ def _activate(x: Float, activation: Activation) -> Float:
         result = np.tanh(x)
     else:
         assert activation == "silu"
-        result = x / (1 + np.exp(np.minimum(-x, 88)))
+        result = x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows
     return result
 
 

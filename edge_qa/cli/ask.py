@@ -13,8 +13,8 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.git_lfs import refuse_pointer
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -137,10 +137,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    refuse_pointer(content, InputError, name)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

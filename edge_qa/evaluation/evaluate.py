@@ -76,8 +76,8 @@ def shown_name(bundle: str | os.PathLike[str], budget: str) -> str:
 
 def scorable(dataset: Dataset) -> Dataset:
     """Raise InputError now for what the metric would raise after all questions were asked; return the data."""
-    lacking = next((example for example in dataset if not example.answers), None)
-    if dataset.version == "v1.1" and lacking is not None:
+    lacking = next((example for example in dataset if not dataset.can_score(example)), None)
+    if lacking is not None:
         raise InputError(
             f"question {lacking.id!r} has no answer to score by", where=dataset.name, remedy="give data with answers"
         )
