@@ -5,9 +5,12 @@ import shutil
 
 import pytest
 
+from converters.conversion import convert
 from converters.tokenization.tokenizer import read_tokenizer, read_vocabulary
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.text.tokenizer import TextTokenizer
+from tests.support.checkpoints import VOCABULARY, write_checkpoint
+from tests.support.command import Command
 from tests.support.places import GOLDEN_FILES
 from tests.support.tokenizers import panicking, wordpiece
 
@@ -101,3 +104,19 @@ def test_an_unknown_token_that_the_vocabulary_lacks_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(state))
     with pytest.raises(CheckpointError, match=r"unknown words become '\[NIX\]', which the vocabulary lacks"):
         read_tokenizer(tmp_path, BERT)
+
+
+def test_the_lineage_tells_what_the_caller_said(tmp_path):
+    source = write_checkpoint(tmp_path / "source")
+    made = [convert(source, tmp_path / str(cased), cased=cased).manifest for cased in (None, True, False)]
+    assert [manifest.lineage[0].options.get("cased") for manifest in made] == [None, "true", "false"]
+
+
+def test_the_command_prints_notes_with_its_own_options(monkeypatch, capsys, tmp_path):
+    words = [word.capitalize() if word.isalpha() and len(word) > 3 else word for word in VOCABULARY]
+    source = write_checkpoint(tmp_path / "source", vocabulary=words)
+    (source / "tokenizer_config.json").unlink()
+    command = Command(monkeypatch, capsys)
+    (note,) = [line for line in command("convert", source, tmp_path / "a").out.splitlines() if line.startswith("note")]
+    assert note.endswith("text is lower-cased, unless --cased says otherwise")
+    assert json.loads(command("convert", source, tmp_path / "b", "--cased", "--json").out)["notes"] == []
