@@ -37,14 +37,18 @@ def read_back(bundle: Bundle) -> Encoder:
     """
     if bundle.manifest.precision == "int8":
         raise BundleError("is quantized", where=bundle.path, remedy="give the FP16 bundle that it was made from")
+    return BundleReader(read_model(bundle), bundle).encoder()
+
+
+def read_model(bundle: Bundle) -> "ov.Model":
+    """Return the model of a bundle. Raises BundleError."""
     try:
-        model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+        return this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
         raise BundleError("OpenVINO cannot read its model", where=bundle.path, remedy="make the bundle again") from None
-    return _Reader(model, bundle).encoder()
 
 
-class _Reader:
+class BundleReader:
     """Finds nodes by name, and the numpy array of each constant once."""
 
     def __init__(self, model: "ov.Model", bundle: Bundle) -> None:
@@ -99,6 +103,10 @@ class _Reader:
     def linear(self, name: str) -> Linear:
         return Linear(self.array(self.find(f"{name}.matmul", "MatMul"), 1), self.array(self.find(name, "Add"), 1))
 
+    def table(self, name: str) -> Array:
+        """An embedding table."""
+        return self.array(self.find(name, "Gather"), 0)
+
     def norm(self, name: str) -> Norm:
         scaled = self.find(f"{name}.scaled", "Multiply")
         epsilon = None
@@ -116,10 +124,10 @@ class _Reader:
         offset = "embeddings.position.ids"
         types = "embeddings.token_type"
         return Embeddings(
-            word=self.array(self.find("embeddings.word", "Gather"), 0),
-            position=self.array(self.find("embeddings.position", "Gather"), 0),
+            word=self.table("embeddings.word"),
+            position=self.table("embeddings.position"),
             position_offset=int(self.array(self.find(offset, "Add"), 1)) if offset in self.nodes else 0,
-            token_type=self.array(self.find(types, "Gather"), 0) if types in self.nodes else None,
+            token_type=self.table(types) if types in self.nodes else None,
             norm=self.norm("embeddings.norm"),
             projection=self.linear("embeddings.projection") if "embeddings.projection" in self.nodes else None,
             widen=self.linear("embeddings.widen") if "embeddings.widen" in self.nodes else None,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from converters.ir.bundle_encoder import read_back
+from converters.ir.quantized_encoder import read_back_quantized
 from converters.model.encoder import Array, Attention, Embeddings, Encoder, Layer, Linear, Norm
 from converters.native.coded import CodedEmbeddings, code_linear
 from converters.native.packed_file import PackedWriter, head_rows, panels, starts
@@ -28,7 +29,7 @@ def pack_bundle(bundle: Bundle) -> bytes:
     Raises BundleError for a bundle that the native engine cannot run.
     """
     budgets = {name: read_keep(bundle, budget) for name, budget in (bundle.manifest.budgets or {}).items()}
-    encoder = read_back(bundle)
+    encoder = read_back_quantized(bundle) if bundle.manifest.precision == "int8" else read_back(bundle)
     problem = cannot_run(encoder)
     if problem:
         raise BundleError(problem, where=bundle.path, remedy="answer with OpenVINO")

@@ -48,8 +48,7 @@ inline void embed(const Call& call, Scratch& scratch, const Example& example, in
     }
     quantize_rows(scratch.narrow, wide, rows, parts.widen.inputs, parts.widen.input_factor, scratch.codes,
                   call.code_stride, scratch.code_scales);
-    linear(parts.widen, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-           [&](int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA { store(sum + r * sum_stride + n, y); });
+    linear_into(parts.widen, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, sum, sum_stride);
   } else {
     for (int r = 0; r < rows; r++) read_row<false>(parts.word, ids[row + r], sum + r * sum_stride);
   }
@@ -62,8 +61,7 @@ inline void embed(const Call& call, Scratch& scratch, const Example& example, in
   if (parts.has_projection) {
     quantize_rows(sum, sum_stride, rows, parts.projection.inputs, parts.projection.input_factor, scratch.codes,
                   call.code_stride, scratch.code_scales);
-    linear(parts.projection, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-           [&](int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA { store(x + r * stride + n, y); });
+    linear_into(parts.projection, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, x, stride);
   }
 }
 

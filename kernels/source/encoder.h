@@ -76,9 +76,8 @@ struct Worker {
       const Bottleneck& middle = layer.bottleneck;
       float* residual = set.residual + static_cast<size_t>(first) * call.residual_stride;
       quantize(x, call.x_stride, rows, middle.input);
-      linear(middle.input, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-             [&](int r, int n, Floats y)
-                 EDGE_QA_INLINE_LAMBDA { store(residual + static_cast<size_t>(r) * call.residual_stride + n, y); });
+      linear_into(middle.input, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, residual,
+                  call.residual_stride);
       for (int r = 0; r < rows; r++) {
         float* y = residual + static_cast<size_t>(r) * call.residual_stride;
         normalise(y, middle.input_norm, y);
@@ -88,9 +87,8 @@ struct Worker {
         near_stride = far_stride = call.residual_stride;
       } else if (middle.reads == kShared) {
         quantize(x, call.x_stride, rows, middle.shared);
-        linear(middle.shared, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-               [&](int r, int n, Floats y)
-                   EDGE_QA_INLINE_LAMBDA { store(scratch.rows + static_cast<size_t>(r) * call.row_stride + n, y); });
+        linear_into(middle.shared, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, scratch.rows,
+                    call.row_stride);
         for (int r = 0; r < rows; r++) {
           float* y = scratch.rows + static_cast<size_t>(r) * call.row_stride;
           normalise(y, middle.shared_norm, y);
@@ -219,17 +217,32 @@ struct Worker {
   }
 
   template <class Active>
-  void neurons(const FeedForward& part, int rows, Active&& active) {
+  EDGE_QA_APART void neurons(const FeedForward& part, int rows, Active&& active) {
     const size_t stride = call.neuron_stride;
     const float* factor = part.down.input_factor;
     for (int r = 0; r < rows; r++) store(scratch.largest + r * 16, every(0.f));
-    linear(part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-           [&](int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA {
-             y = active(y);
-             if (factor) y = multiply(y, load(factor + n));
-             store(scratch.neurons + r * stride + n, y);
-             store(scratch.largest + r * 16, larger(load(scratch.largest + r * 16), magnitude(y)));
-           });
+    float *neurons = scratch.neurons, *largest = scratch.largest;
+    auto begin = [&](int r) EDGE_QA_INLINE_LAMBDA { return load(largest + r * 16); };
+    auto end = [&](Floats top, int r) EDGE_QA_INLINE_LAMBDA { store(largest + r * 16, top); };
+    if (factor) {
+      linear(
+          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, begin,
+          [&](Floats& top, int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA {
+            y = multiply(active(y), load(factor + n));
+            store(neurons + r * stride + n, y);
+            top = larger(top, magnitude(y));
+          },
+          end);
+    } else {
+      linear(
+          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, begin,
+          [&](Floats& top, int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA {
+            y = active(y);
+            store(neurons + r * stride + n, y);
+            top = larger(top, magnitude(y));
+          },
+          end);
+    }
     for (int r = 0; r < rows; r++)
       scratch.code_scales[r] =
           quantize_row(scratch.neurons + r * stride, part.up.outputs, nullptr,
@@ -288,7 +301,9 @@ inline void test_product(const Matrix* matrix, const uint8_t* codes, int code_st
                          int32_t* sums) {
   const size_t stride = round_up(matrix->outputs, 16), panel_bytes = static_cast<size_t>((matrix->inputs + 3) / 4) * 64;
   each_product(matrix->panels, panel_bytes, matrix->outputs, matrix->inputs, matrix->start, codes, code_stride, rows,
-               widened, [&](int row, int output, Ints sum) { store_ints(sums + row * stride + output, sum); });
+               widened, [&](int row, int output, const int32_t* from, int panels) {
+                 for (int i = 0; i < panels; i++) store_ints(sums + row * stride + output + i * 16, load_ints(from + i * 16));
+               });
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ inline float log2_of(float x) {
 // GELU, x * Phi(x), to 1.9e-4: Phi(x) - 1/2 is odd, a polynomial of it is cut where it reaches 1/2. One step of
 // the 8-bit code that follows is some 2e-2.
 EDGE_QA_INLINE Floats gelu(Floats x) {
-  const Floats c = smaller(larger(x, every(-3.9f)), every(3.9f)), z = multiply(c, c);
+  const Floats c = clamp(x, 3.9f), z = multiply(c, c);
   Floats p = multiply_add(every(2.8236948779181148e-08f), z, every(-1.8748779666566406e-06f));
   p = multiply_add(p, z, every(5.340211282600649e-05f));
   p = multiply_add(p, z, every(-0.000866491929627955f));
@@ -68,7 +68,7 @@ EDGE_QA_INLINE Floats gelu(Floats x) {
 
 // GELU's form with tanh, to 9.2e-5.
 EDGE_QA_INLINE Floats gelu_tanh(Floats x) {
-  const Floats c = smaller(larger(x, every(-3.95f)), every(3.95f)), z = multiply(c, c);
+  const Floats c = clamp(x, 3.95f), z = multiply(c, c);
   Floats p = multiply_add(every(-1.4687563387738578e-09f), z, every(1.1573626323979624e-07f));
   p = multiply_add(p, z, every(-3.982206180808134e-06f));
   p = multiply_add(p, z, every(7.962819654494524e-05f));

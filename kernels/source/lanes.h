@@ -17,6 +17,8 @@
 #endif
 
 #define EDGE_QA_INLINE inline __attribute__((always_inline))
+// Kept apart: inlined into a caller, a kernel's accumulators compete with what the caller holds in registers.
+#define EDGE_QA_APART __attribute__((noinline))
 #define EDGE_QA_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace {
@@ -58,6 +60,8 @@ EDGE_QA_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return {_mm51
 EDGE_QA_INLINE Floats larger(Floats a, Floats b) { return {_mm512_max_ps(a.v, b.v)}; }
 EDGE_QA_INLINE Floats smaller(Floats a, Floats b) { return {_mm512_min_ps(a.v, b.v)}; }
 EDGE_QA_INLINE Floats magnitude(Floats a) { return {_mm512_abs_ps(a.v)}; }
+// The nearest to a between -limit and limit.
+EDGE_QA_INLINE Floats clamp(Floats a, float limit) { return {_mm512_range_ps(a.v, _mm512_set1_ps(limit), 2)}; }
 EDGE_QA_INLINE Floats first_lanes(int n, Floats a) {
   return {_mm512_maskz_mov_ps(n >= kLanes ? 0xffff : static_cast<__mmask16>((1u << n) - 1), a.v)};
 }
@@ -134,6 +138,7 @@ EDGE_QA_INLINE Floats magnitude(Floats a) {
   const __m256 sign = _mm256_set1_ps(-0.f);
   return {_mm256_andnot_ps(sign, a.v), _mm256_andnot_ps(sign, a.w)};
 }
+EDGE_QA_INLINE Floats clamp(Floats a, float limit) { return smaller(larger(a, every(-limit)), every(limit)); }
 EDGE_QA_INLINE Floats first_lanes(int n, Floats a) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), count = _mm256_set1_epi32(n);
   const __m256i low = _mm256_cmpgt_epi32(count, lanes);
@@ -271,6 +276,7 @@ EDGE_QA_INLINE Floats smaller(Floats a, Floats b) {
 EDGE_QA_INLINE Floats magnitude(Floats a) {
   return each([&](int i) { return float_of(bits_of(a.v[i]) & 0x7fffffffu); });
 }
+EDGE_QA_INLINE Floats clamp(Floats a, float limit) { return smaller(larger(a, every(-limit)), every(limit)); }
 EDGE_QA_INLINE Floats first_lanes(int n, Floats a) {
   return each([&](int i) { return i < n ? a.v[i] : 0.f; });
 }
@@ -338,6 +344,11 @@ EDGE_QA_INLINE float sum_of(Floats a) {
   q = _mm_add_ps(q, _mm_movehl_ps(q, q));
   return _mm_cvtss_f32(_mm_add_ss(q, _mm_shuffle_ps(q, q, 1)));
 }
+// The sum of 16 unsigned bytes.
+EDGE_QA_INLINE int32_t sum_of_bytes(const uint8_t* p) {
+  const __m128i sums = _mm_sad_epu8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_setzero_si128());
+  return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4);
+}
 EDGE_QA_INLINE float largest_of(Floats a) {
   const __m256 e = fold_largest(a);
   __m128 q = _mm_max_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1));
@@ -349,6 +360,11 @@ EDGE_QA_INLINE float sum_of(Floats a) {
   for (int step = 8; step; step /= 2)
     for (int i = 0; i < step; i++) a.v[i] += a.v[i + step];
   return a.v[0];
+}
+EDGE_QA_INLINE int32_t sum_of_bytes(const uint8_t* p) {
+  int32_t sum = 0;
+  for (int i = 0; i < 16; i++) sum += p[i];
+  return sum;
 }
 EDGE_QA_INLINE float largest_of(Floats a) {
   for (int step = 8; step; step /= 2)

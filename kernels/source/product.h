@@ -20,7 +20,7 @@
 
 namespace {
 
-// done(row, output, sums) for every row and each 16 outputs.
+// done(row, output, sums, panels) for every row: the sums of `panels` times 16 outputs from `output` on.
 // panel_bytes: from one panel to the next. start: what the sums of each output begin with, or null for 0.
 // codes: [rows][code_stride]; whatever follows a row's `inputs` up to a multiple of 64 is zero.
 // widened: memory for the codes in 16 bits, used by the path without an 8-bit dot product.
@@ -41,10 +41,18 @@ EDGE_QA_INLINE void each_product(const int8_t* panels, size_t panel_bytes, int o
       block_product(operand, first, last - first, panels + panel * panel_bytes, panel_bytes, wide, groups,
                     start ? start + panel * 16 : nullptr, sums);
       for (int row = first; row < last; row++)
-        for (int i = 0; i < wide; i++)
-          done(row, (panel + i) * 16, load_ints(sums + ((row - first) * kPanelsAtOnce + i) * 16));
+        done(row, panel * 16, sums + (row - first) * kPanelsAtOnce * 16, wide);
     }
   }
+}
+
+// body(i) for i below `panels`, unrolled where that is the usual number.
+template <class F>
+EDGE_QA_INLINE void each_panel(int panels, F&& body) {
+  if (panels == kPanelsAtOnce)
+    repeat<kPanelsAtOnce>([&](auto i) EDGE_QA_INLINE_LAMBDA { body(static_cast<int>(i)); });
+  else
+    for (int i = 0; i < panels; i++) body(i);
 }
 
 }  // namespace

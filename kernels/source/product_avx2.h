@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr int kRowsAtOnce = 6, kPanelsAtOnce = 1, kKeyStep = 4;
+constexpr int kRowsAtOnce = 4, kPanelsAtOnce = 1, kKeyStep = 4;
 constexpr bool kEvenBlocks = true;
 
 struct Operand {
@@ -27,8 +27,15 @@ inline Operand prepare(const uint8_t* codes, size_t stride, int rows, int groups
   return {widened, static_cast<size_t>(wide)};
 }
 
+// The two as one: left alone, GCC 12 does all products of a step before it adds any, and runs out of registers.
+EDGE_QA_INLINE __m256i multiply_and_add(__m256i sum, __m256i codes, __m256i weights) {
+  __m256i product;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(codes), "x"(weights));
+  return sum;
+}
+
 template <int kRows>
-inline void half_block(const uint16_t* codes, size_t stride, const int8_t* panel, int groups, const int32_t* start,
+EDGE_QA_APART void half_block(const uint16_t* codes, size_t stride, const int8_t* panel, int groups, const int32_t* start,
                        int32_t* sums) {
   __m256i sum[kRows * 2];
   repeat<kRows * 2>([&](auto i) EDGE_QA_INLINE_LAMBDA { sum[i] = _mm256_setzero_si256(); });
@@ -40,8 +47,8 @@ inline void half_block(const uint16_t* codes, size_t stride, const int8_t* panel
       int64_t four;
       __builtin_memcpy(&four, codes + m * stride + group * 4, 8);
       const __m256i code = _mm256_set1_epi64x(four);
-      sum[m * 2] = _mm256_add_epi32(sum[m * 2], _mm256_madd_epi16(code, low));
-      sum[m * 2 + 1] = _mm256_add_epi32(sum[m * 2 + 1], _mm256_madd_epi16(code, high));
+      sum[m * 2] = multiply_and_add(sum[m * 2], code, low);
+      sum[m * 2 + 1] = multiply_and_add(sum[m * 2 + 1], code, high);
     });
   }
   const __m256i begin =

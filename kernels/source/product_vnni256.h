@@ -27,7 +27,7 @@ EDGE_QA_INLINE __m256i dot(__m256i sum, __m256i codes, __m256i weights) {
 }
 
 template <int kRows>
-inline void block(const uint8_t* codes, size_t stride, const int8_t* panels, int groups, const int32_t* start,
+EDGE_QA_APART void block(const uint8_t* codes, size_t stride, const int8_t* panels, int groups, const int32_t* start,
                   int32_t* sums) {
   __m256i sum[kRows * 2];
   repeat<2>([&](auto n) EDGE_QA_INLINE_LAMBDA {

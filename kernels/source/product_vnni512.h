@@ -21,7 +21,7 @@ EDGE_QA_INLINE __m512i dot(__m512i sum, __m512i codes, __m512i weights) {
 }
 
 template <int kRows, int kPanels>
-inline void block(const uint8_t* codes, size_t stride, const int8_t* panels, size_t panel_bytes, int groups,
+EDGE_QA_APART void block(const uint8_t* codes, size_t stride, const int8_t* panels, size_t panel_bytes, int groups,
                   const int32_t* start, int32_t* sums) {
   __m512i sum[kRows * kPanels];
   repeat<kPanels>([&](auto n) EDGE_QA_INLINE_LAMBDA {

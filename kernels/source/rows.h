@@ -53,16 +53,41 @@ inline void quantize_rows(const float* x, size_t stride, int rows, int width, co
   }
 }
 
-// done(row, output, y) for every row and each 16 outputs of y = x @ weight.T + bias.
+// y = x @ weight.T + bias of quantized rows: begin(row) gives what a row carries from panel to panel, done(carried, row,
+// output, y) is called for each 16 outputs, and end(carried, row) after some of them.
+template <class Begin, class Done, class End>
+EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
+                           int rows, Scratch& scratch, Begin&& begin, Done&& done, End&& end) {
+  const size_t panel_bytes = static_cast<size_t>((matrix.inputs + 3) / 4) * 64;
+  const float *weight_scales = matrix.scale, *bias = matrix.bias;
+  each_product(matrix.panels, panel_bytes, matrix.outputs, matrix.inputs, matrix.start, codes, code_stride, rows,
+               scratch.widened, [&](int row, int output, const int32_t* sums, int panels) EDGE_QA_INLINE_LAMBDA {
+                 const Floats row_scale = every(scales[row]);
+                 auto carried = begin(row);
+                 each_panel(panels, [&](int i) EDGE_QA_INLINE_LAMBDA {
+                   const int n = output + i * 16;
+                   const Floats scale = multiply(row_scale, load(weight_scales + n));
+                   done(carried, row, n, multiply_add(to_floats(load_ints(sums + i * 16)), scale, load(bias + n)));
+                 });
+                 end(carried, row);
+               });
+}
+
+// done(row, output, y) for every row and each 16 outputs.
 template <class Done>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
                            int rows, Scratch& scratch, Done&& done) {
-  const size_t panel_bytes = static_cast<size_t>((matrix.inputs + 3) / 4) * 64;
-  each_product(matrix.panels, panel_bytes, matrix.outputs, matrix.inputs, matrix.start, codes, code_stride, rows,
-               scratch.widened, [&](int row, int output, Ints sums) EDGE_QA_INLINE_LAMBDA {
-                 const Floats scale = multiply(every(scales[row]), load(matrix.scale + output));
-                 done(row, output, multiply_add(to_floats(sums), scale, load(matrix.bias + output)));
-               });
+  linear(
+      matrix, codes, code_stride, scales, rows, scratch, [](int) EDGE_QA_INLINE_LAMBDA { return 0; },
+      [&](int, int row, int n, Floats y) EDGE_QA_INLINE_LAMBDA { done(row, n, y); },
+      [](int, int) EDGE_QA_INLINE_LAMBDA {});
+}
+
+// Most linear layers: y into rows of `stride` floats.
+EDGE_QA_APART void linear_into(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
+                               int rows, Scratch& scratch, float* y, size_t stride) {
+  linear(matrix, codes, code_stride, scales, rows, scratch,
+         [&](int row, int n, Floats v) EDGE_QA_INLINE_LAMBDA { store(y + row * stride + n, v); });
 }
 
 // Layer norm of one row, or no-norm; y may be x. Mean first, then the variance around it, because the difference of
