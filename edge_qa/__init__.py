@@ -17,9 +17,13 @@ if TYPE_CHECKING:
         EdgeQAError,
         InferenceError,
         InputError,
+        MissingExtraError,
         ResourceError,
         VerificationError,
     )
+    from edge_qa.evaluation.dataset import read_dataset
+    from edge_qa.evaluation.evaluate import evaluate
+    from edge_qa.evaluation.squad_metric import score
 
 __version__ = "0.1.0"
 
@@ -33,10 +37,14 @@ _HOMES = {
     "EdgeQAError": _ERRORS,
     "InferenceError": _ERRORS,
     "InputError": _ERRORS,
+    "MissingExtraError": _ERRORS,
     "QuestionAnswerer": "edge_qa.answerer",
     "ResourceError": _ERRORS,
     "VerificationError": _ERRORS,
+    "evaluate": "edge_qa.evaluation.evaluate",
     "pipeline": "edge_qa.compat.pipeline",
+    "read_dataset": "edge_qa.evaluation.dataset",
+    "score": "edge_qa.evaluation.squad_metric",
 }
 
 __all__ = [
@@ -48,11 +56,15 @@ __all__ = [
     "EdgeQAError",
     "InferenceError",
     "InputError",
+    "MissingExtraError",
     "QuestionAnswerer",
     "ResourceError",
     "VerificationError",
     "__version__",
+    "evaluate",
     "pipeline",
+    "read_dataset",
+    "score",
 ]
 
 

@@ -3,30 +3,33 @@
 import math
 import os
 import threading
-import time
 import weakref
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import BundleError, InputError
-from edge_qa.inference.batching import select_many
-from edge_qa.inference.engine import Engine, Precision
-from edge_qa.inference.spans import Logits, Selection, SpanSelector, select_spans
-from edge_qa.text.bm25 import shortlisted
+from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.reading import Limits, Reading
+from edge_qa.inference.spans import Selection
+from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
+if TYPE_CHECKING:
+    from edge_qa.inference.engine import Engine, Precision
+
+Item = TypeVar("Item")
+
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
-# Of a timeout: what is ranked is read a second time, up to the last window that is run.
-_RANKING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,20 +38,20 @@ class Answer:
 
     score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
     partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
+    question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
     """
 
     text: str
     score: float
     start: int
     end: int
-    partial: bool = field(default=False, repr=False)
+    partial: bool = False
+    question_truncated: bool = False
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """One question ready for the model."""
-
-    windows: list[Window]
+    def __repr__(self) -> str:
+        parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
+        parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
+        return f"Answer({', '.join(parts)})"
 
 
 _answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
@@ -72,7 +75,7 @@ class QuestionAnswerer:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: "Precision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         tokenizer: TextTokenizer | None = None,
@@ -85,6 +88,9 @@ class QuestionAnswerer:
         budget: which of the bundle's token-drop configurations answers, unless a call says another.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
+        # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
+        from edge_qa.inference.engine import Engine
+
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
@@ -104,7 +110,7 @@ class QuestionAnswerer:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: "Precision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
     ) -> "QuestionAnswerer":
@@ -113,8 +119,8 @@ class QuestionAnswerer:
         With `cache` the model's own files are read only if the folder does not hold it compiled.
         Raises InputError if the bundle has no such budget.
         """
-        bundle = Bundle.load(path, model_later=cache is not None)
-        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+        bundle, tokenizer = read_while_importing(path, model_later=cache is not None)
+        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
 
     def __enter__(self) -> "QuestionAnswerer":
         return self
@@ -134,9 +140,9 @@ class QuestionAnswerer:
 
     def warm_up(self, *, budget: str | None = None) -> None:
         """Run every input length once; the first question is then as fast as the rest."""
-        self.engine_of(budget).warm_up(self.max_seq_len)
+        self._engine_of(budget).warm_up(self.max_seq_len)
 
-    def engine_of(self, budget: str | None) -> Engine:
+    def _engine_of(self, budget: str | None) -> "Engine":
         """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
 
         Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
@@ -186,7 +192,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Answer: ...
 
     @overload
@@ -201,7 +209,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]: ...
 
     def answer(
@@ -215,7 +225,9 @@ class QuestionAnswerer:
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -226,40 +238,34 @@ class QuestionAnswerer:
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
+        max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
+        answer then says `question_truncated`.
+        progress: called after each window with the characters read and those of the whole context.
         budget: which token-drop configuration answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
         """
-        for name, value in (("top_k", top_k), ("max_windows", max_windows), ("shortlist", shortlist)):
-            if value is not None and value < 1:
-                raise InputError(f"got {value}", where=name, wanted="at least 1")
-        begin = time.monotonic()
-
-        def is_late(share: float = 1.0) -> bool:
-            return timeout is not None and time.monotonic() - begin >= share * timeout
-
-        windows = self.windows(question, context)
-        chosen, most, partial = None, max_windows, False
-        if shortlist is not None:
-            count = shortlist if max_windows is None else min(shortlist, max_windows)
-            chosen = shortlisted(
-                windows, self.windows(question, context), count, is_late=lambda: is_late(_RANKING_SHARE)
-            )
-            windows, most = chosen.windows, None
-            partial = not chosen.complete or (count < shortlist and count < chosen.ranked)
-        selector = SpanSelector(top_k or 1, self._max_answer_len(max_answer_len))
-        engine = self.engine_of(budget)
-        for read, window in enumerate(windows, 1):
-            start, end = engine.logits([window])
-            selector.add(window, start[0], end[0])
-            if read == most or is_late():
-                # Of a shortlist the next one may be far away in the text.
-                left = next(windows, None) is not None if chosen is None else read < chosen.count
-                partial = partial or left
-                break
+        if top_k is not None and top_k < 1:
+            raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
+        limits = Limits(shortlist, max_windows, timeout)
+        cut = self.windows
+        if max_question_len is not None:
+            cut = partial(self.windows, max_question_len=max_question_len)
+        (outcome,) = self.outcomes(
+            [Reading(question, context, limits, progress=progress)],
+            lambda reading: reading.windows(cut),
+            top_k=top_k or 1,
+            max_answer_len=max_answer_len,
+            budget=budget,
+            batch_size=1,
+        )
         answers = self.answers(
-            selector.result(), context, top_k=top_k or 1, no_answer_threshold=no_answer_threshold, partial=partial
+            outcome.spans(),
+            context,
+            top_k=top_k or 1,
+            no_answer_threshold=no_answer_threshold,
+            partial=outcome.item.partial,
         )
         return answers[0] if top_k is None else answers
 
@@ -269,10 +275,13 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        return list(self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=False))
+        return list(
+            self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=False)
+        )
 
     def stream(
         self,
@@ -280,6 +289,7 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
         budget: str | None = None,
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
@@ -288,24 +298,60 @@ class QuestionAnswerer:
         too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
-        return self._answers_of(pairs, max_answer_len, no_answer_threshold, budget, prompt=True)
+        return self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=True)
 
     def _answers_of(
         self,
         pairs: Iterable[tuple[str, str]],
         max_answer_len: int | None,
         no_answer_threshold: float | None,
+        max_question_len: int | None,
         budget: str | None,
         *,
         prompt: bool,
     ) -> Iterator[Answer]:
-        longest = self._max_answer_len(max_answer_len)
-        for outcome in select_many(self, pairs, max_answer_len=longest, budget=budget, prompt=prompt):
-            if outcome.selection is None:
-                raise outcome.error or AssertionError
-            yield self.answers(outcome.selection, outcome.context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
+        outcomes = self.outcomes(
+            pairs,
+            lambda pair: self.windows(*pair, max_question_len=max_question_len),
+            max_answer_len=max_answer_len,
+            budget=budget,
+            prompt=prompt,
+        )
+        for outcome in outcomes:
+            _, context = outcome.item
+            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
 
-    # The three steps of an answer, apart, so that they can be measured and recombined.
+    # The steps of an answer, apart, so that they can be measured and recombined.
+
+    def outcomes(
+        self,
+        items: Iterable[Item],
+        windows: Callable[[Item], Iterator[Window]],
+        *,
+        top_k: int | None = 1,
+        max_answer_len: int | None = None,
+        budget: str | None = None,
+        batch_size: int = BATCH,
+        prompt: bool = True,
+        stopwatch: Stopwatch | None = None,
+    ) -> Iterator[Outcome[Item]]:
+        """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
+
+        windows: cuts an item, with this answerer's `windows` as a rule.
+        top_k: how many spans are kept; None for all that are not negligible.
+        stopwatch: is told where the time goes.
+        """
+        longest = self._max_answer_len(max_answer_len)
+        engine = self._engine_of(budget)
+        return select_many(
+            engine if stopwatch is None else stopwatch.engine(engine),
+            items,
+            windows if stopwatch is None else stopwatch.windows(windows),
+            max_answer_len=longest,
+            top_k=top_k,
+            batch_size=batch_size,
+            prompt=prompt,
+        )
 
     def windows(
         self,
@@ -355,23 +401,6 @@ class QuestionAnswerer:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""
         self._short_context.cache_clear()
 
-    def prepare(self, question: str, context: str) -> Prepared:
-        """Tokenize and cut into windows, all at once."""
-        return Prepared(list(self.windows(question, context)))
-
-    def select(
-        self,
-        prepared: Prepared,
-        start: list[Logits],
-        end: list[Logits],
-        *,
-        top_k: int | None,
-        max_answer_len: int | None = None,
-    ) -> Selection:
-        """Choose the spans; `top_k` None for all that are not negligible."""
-        longest = self._max_answer_len(max_answer_len)
-        return select_spans(start, end, prepared.windows, top_k=top_k, max_answer_len=longest)
-
     def answers(
         self,
         selection: Selection,
@@ -386,11 +415,18 @@ class QuestionAnswerer:
         if threshold is not None and math.isnan(threshold):
             raise InputError("got nan", where="no_answer_threshold", wanted="a number")
         answers = [
-            Answer(context[span.start : span.end], span.score, span.start, span.end, partial)
+            Answer(
+                context[span.start : span.end],
+                span.score,
+                span.start,
+                span.end,
+                partial,
+                selection.question_truncated,
+            )
             for span in selection.spans
         ]
         if not answers or (threshold is not None and selection.null_margin > threshold):
-            answers.insert(0, Answer("", selection.null_score, 0, 0, partial))
+            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, selection.question_truncated))
         return answers[:top_k]
 
     def _max_answer_len(self, given: int | None) -> int:

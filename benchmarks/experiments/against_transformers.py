@@ -40,7 +40,7 @@ def main() -> None:
     places = np.linspace(0, len(dataset) - 1, options.questions).round().astype(int)
     examples = [dataset.examples[place] for place in places]
     one_window = {
-        e.id for e in examples if len(next(iter(answerers.values())).prepare(e.question, e.context).windows) == 1
+        e.id for e in examples if len(list(next(iter(answerers.values())).windows(e.question, e.context))) == 1
     }
     seconds: dict[str, dict[str, float]] = {name: {} for name in runs}
     given: dict[str, dict[str, str]] = {name: {} for name in runs}

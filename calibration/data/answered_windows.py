@@ -51,7 +51,7 @@ def draw_answered(
             continue
         places = answer_places(example)
         try:
-            windows = answerer.prepare(example.question, example.context).windows if places else []
+            windows = list(answerer.windows(example.question, example.context)) if places else []
         except InputError:
             continue
         answered = [AnsweredWindow(window, spans) for window in windows if len(spans := token_spans(window, places))]

@@ -38,11 +38,11 @@ def draw_samples(
             continue
         example = examples[index]
         try:
-            prepared = answerer.prepare(example.question, example.context)
+            found = list(answerer.windows(example.question, example.context))
         except InputError as error:
             reason = f" (question {example.id}: {error})"
             continue
-        windows.append(prepared.windows[random.integers(len(prepared.windows))])
+        windows.append(found[random.integers(len(found))])
         if len(windows) == 4 * count:
             break
     if not windows:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_qa.answerer import Prepared, QuestionAnswerer
+from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.squad_metric import normalize_answer, per_question
-from edge_qa.inference.engine import Engine
+from edge_qa.inference.batching import LogitsSource, select_many
 from edge_qa.text.windows import Window
 
 Scores = NDArray[np.float64]
@@ -22,28 +22,34 @@ class Questions:
     """Questions in the order in which they are asked, with the F1 of the full model on each, 0..1.
 
     labelled: the answers to score by are the file's; otherwise they are the full model's own.
+    cut: the windows of each question.
     """
 
     answerer: QuestionAnswerer
     version: Version
     labelled: bool
     examples: tuple[Example, ...]
-    prepared: tuple[Prepared, ...]
+    cut: tuple[tuple[Window, ...], ...]
     full: Scores
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def f1(self, engine: Engine, first: int, end: int) -> Scores:
+    def f1(self, engine: LogitsSource, first: int, end: int) -> Scores:
         """Ask an engine the questions from `first` up to `end`; return the F1 of each, 0..1, (questions,)."""
-        pairs = zip(self.examples[first:end], self.prepared[first:end], strict=True)
-        return np.array(
-            [f1_of(example, _answer(self.answerer, engine, example, one), self.version) for example, one in pairs]
-        )
+        longest = self.answerer.defaults.max_answer_len
+        asked = range(first, min(end, len(self)))
+        outcomes = select_many(engine, asked, lambda place: iter(self.cut[place]), max_answer_len=longest, batch_size=1)
+        scores = []
+        for outcome in outcomes:
+            example = self.examples[outcome.item]
+            answer = self.answerer.answers(outcome.spans(), example.context, top_k=1)[0]
+            scores.append(f1_of(example, answer.text, self.version))
+        return np.array(scores)
 
     def windows(self, count: int) -> list[Window]:
         """Return up to `count` windows spread evenly over the lengths of all, the shortest first."""
-        every = sorted((window for one in self.prepared for window in one.windows), key=lambda window: window.tokens)
+        every = sorted((window for windows in self.cut for window in windows), key=lambda window: window.tokens)
         # The middles of equal parts, so that neither end counts for more than it is.
         places = ((np.arange(count) + 0.5) * len(every) / count).astype(int)
         return [every[place] for place in np.unique(places)]
@@ -63,7 +69,7 @@ def draw_questions(
     """
     labelled = any(example.answers for example in data.examples)
     version: Version = data.version if labelled else "v1.1"
-    examples, prepared, full = [], [], []
+    examples, cut, full = [], [], []
     order = np.random.default_rng(seed).permutation(np.asarray(places, np.int64)).tolist()
     for number, place in enumerate(order, 1):
         progress(number, len(order))
@@ -71,16 +77,17 @@ def draw_questions(
         if labelled and version == "v1.1" and not example.answers:
             continue
         try:
-            one = answerer.prepare(example.question, example.context)
+            windows = tuple(answerer.windows(example.question, example.context))
         except InputError:
             continue
-        answer = _answer(answerer, answerer.engine, example, one)
+        (outcome,) = answerer.outcomes([windows], iter, batch_size=1)
+        answer = answerer.answers(outcome.spans(), example.context, top_k=1)[0].text
         if not labelled:
             if not normalize_answer(answer):
                 continue  # such as "the": it scores nothing, even against itself
             example = replace(example, answers=(answer,))
         examples.append(example)
-        prepared.append(one)
+        cut.append(windows)
         full.append(f1_of(example, answer, version))
     if not examples:
         raise InputError(
@@ -88,15 +95,9 @@ def draw_questions(
             where=data.name,
             remedy="add some",
         )
-    return Questions(answerer, version, labelled, tuple(examples), tuple(prepared), np.array(full))
+    return Questions(answerer, version, labelled, tuple(examples), tuple(cut), np.array(full))
 
 
 def f1_of(example: Example, answer: str, version: Version) -> float:
     """Return the official F1 of one answer, 0..1."""
     return per_question([example], {example.id: answer}, version=version)[example.id].f1
-
-
-def _answer(answerer: QuestionAnswerer, engine: Engine, example: Example, prepared: Prepared) -> str:
-    start, end = engine.logits(prepared.windows)
-    selection = answerer.select(prepared, start, end, top_k=1)
-    return answerer.answers(selection, example.context, top_k=1)[0].text

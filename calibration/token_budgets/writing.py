@@ -67,7 +67,7 @@ def _scores(before: Sequence[ScoreRecord], new: ScoreRecord) -> tuple[ScoreRecor
 def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist], example: Example) -> None:
     """Raise CalibrationError unless each budget, as a device will read it, computes what was scored."""
     answerer = bench.questions.answerer
-    windows = answerer.prepare(example.question, example.context).windows
+    windows = list(answerer.windows(example.question, example.context))
     for name, finalist in chosen.items():
         stored = QuestionAnswerer(written, budget=name, threads=bench.threads, tokenizer=answerer.tokenizer)
         scored = QuestionAnswerer(

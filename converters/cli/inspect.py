@@ -103,7 +103,9 @@ def _summary(path: Path, seen: Inspection, found: Recognition, amx: bool) -> Ite
         gained = (
             f", {giga(gain.after)} compacted ({times(gain.before, gain.after)})" if gain.after < gain.before else ""
         )
-        facts.append(("multiply-adds", f"{giga(gain.before)} at {gain.tokens} tokens{gained}"))
+        facts.append(
+            ("multiply-adds", f"{giga(gain.before)} ({giga(2 * gain.before)}Ops) at {gain.tokens} tokens{gained}")
+        )
     yield from (f"{name + ':':22}{value}" for name, value in facts)
     yield ""
     yield from read_aloud(found, amx=amx)

@@ -22,6 +22,7 @@ from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
+from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 
 Progress = Callable[[int, int], None]
@@ -169,7 +170,7 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
     examples = [dataset.examples[place] for place in places]
     for example in examples:
         try:
-            answerers[0].prepare(example.question, example.context)
+            list(answerers[0].windows(example.question, example.context))
         except InputError as error:
             raise InputError(error, where=f"question {example.id}") from None
     pairs = [(example.question, example.context) for example in examples]
@@ -228,20 +229,16 @@ def _measure(
 
 def _ask(answerer: QuestionAnswerer, pair: Pair) -> tuple[float, float, float]:
     """Do what `answer` does, and return the seconds of its three steps."""
-    question, context = pair
-    begin = time.perf_counter()
-    prepared = answerer.prepare(question, context)
-    ready = time.perf_counter()
-    start, end = answerer.engine.logits(prepared.windows)
-    inferred = time.perf_counter()
-    selection = answerer.select(prepared, start, end, top_k=1)
-    answerer.answers(selection, context, top_k=1)
-    return ready - begin, inferred - ready, time.perf_counter() - inferred
+    watch, begin = Stopwatch(), time.perf_counter()
+    (outcome,) = answerer.outcomes([pair], lambda pair: answerer.windows(*pair), batch_size=1, stopwatch=watch)
+    answerer.answers(outcome.spans(), pair[1], top_k=1)
+    total = time.perf_counter() - begin
+    return watch.tokenizing, watch.inference, total - watch.tokenizing - watch.inference
 
 
 def _timing(workload: _Workload, answerer: QuestionAnswerer, samples: list[_Samples], number: int) -> Timing:
     parts = np.array(samples[number].parts)  # (samples, 3)
-    windows = [answerer.prepare(*pair).windows for pair in workload.rounds[number][-1]]
+    windows = [list(answerer.windows(*pair)) for pair in workload.rounds[number][-1]]
     tokens = [window.tokens for question in windows for window in question]
     reference = np.median(np.array(samples[0].parts).sum(axis=1))
     return Timing(

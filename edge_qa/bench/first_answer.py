@@ -1,6 +1,6 @@
 """What a fresh process runs to be timed: load a bundle, answer one question, say when each step was done.
 
-Started by `edge_qa/bench/fresh_process.py`; it starts as `edge-qa ask` does.
+Started by `edge_qa/bench/fresh_process.py`; it starts as `QuestionAnswerer.load` does.
 """
 
 import json
@@ -16,8 +16,9 @@ def main(begin: float) -> None:
     budget, question, context, and every_length, which runs every input length afterwards.
     """
     job: dict[str, Any] = json.loads(sys.argv[1])
+    from edge_qa.answerer import QuestionAnswerer
     from edge_qa.errors import EdgeQAError
-    from edge_qa.inference.cold_start import start
+    from edge_qa.inference.cold_start import read_while_importing
 
     clock = {"begin": begin}
 
@@ -25,7 +26,10 @@ def main(begin: float) -> None:
         clock[step] = time.monotonic()
 
     try:
-        loaded = start(job["bundle"], threads=job["threads"], budget=job["budget"], done=done)
+        done("ready")
+        bundle, tokenizer = read_while_importing(job["bundle"], done=done)
+        loaded = QuestionAnswerer(bundle, threads=job["threads"], budget=job["budget"], tokenizer=tokenizer)
+        done("compiled")
         print(json.dumps(loaded.answer(job["question"], job["context"]).text), flush=True)
     except EdgeQAError as error:
         sys.exit(str(error))

@@ -46,7 +46,7 @@ class SizedTexts:
         asked = min(most, max(1, (tokens - special) // 4))
         question = self.text(asked, random)
         context = self.text(tokens - special - asked, random)
-        found = [window.tokens for window in self._answerer.prepare(question, context).windows]
+        found = [window.tokens for window in self._answerer.windows(question, context)]
         if found != [tokens]:
             raise InputError(
                 f"the bundle makes windows of {found} tokens", where=f"length {tokens}", remedy="ask for another length"

@@ -2,36 +2,52 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
+from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option, no_answer_option
+from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError
-from edge_qa.inference.cold_start import start
 
-if TYPE_CHECKING:
-    from edge_qa.answerer import Answer
+# Characters: a text of several seconds. What is shorter is answered before a bar could be read.
+_LONG_TEXT = 50_000
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("questions", nargs=-1, required=True, metavar="QUESTION...")
-@click.option("--context", "context_file", metavar="FILE|-", help="File to answer from (UTF-8); - is standard input.")
-@click.option("--text", help="Text to answer from, given here.")
-@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers to show.")
-@click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
+@click.option(
+    "--context",
+    "context_file",
+    metavar="FILE|-",
+    help="Answer from this file (UTF-8); -, or neither this nor --text, is standard input.",
+)
+@click.option("--text", help="Answer from this text.")
+@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Show this many answers.")
+@click.option(
+    "--max-answer-len",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Give no longer answers; the bundle's default, mostly 30.",
+)
 @no_answer_option
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@limit_options
+@precision_option
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use so many cores; all that this process may use by default."
+)
 @click.option(
     "--cache",
     type=click.Path(),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
-    help="Existing folder to keep the compiled model in; the next start is faster.  [env: EDGE_QA_CACHE]",
+    help="Keep the compiled model in this existing folder; the next start is faster.  [env: EDGE_QA_CACHE]",
 )
 @budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
@@ -43,25 +59,49 @@ def ask(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    shortlist: int | None,
+    max_windows: int | None,
+    timeout: float | None,
+    max_question_len: int | None,
+    precision: Literal["f32", "bf16"],
     threads: int | None,
     cache: str | None,
     budget: str,
     as_json: bool,
 ) -> None:
     """Answer each QUESTION from a text with the model in BUNDLE."""
-    if (context_file is None) == (text is None):
+    if context_file is not None and text is not None:
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
+    if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = start(bundle, threads=threads, cache=cache, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
     results = [
         (
             question,
             answerer.answer(
-                question, context, top_k=top_k, max_answer_len=max_answer_len, no_answer_threshold=no_answer_threshold
+                question,
+                context,
+                top_k=top_k,
+                max_answer_len=max_answer_len,
+                no_answer_threshold=no_answer_threshold,
+                shortlist=shortlist,
+                max_windows=max_windows,
+                timeout=timeout,
+                max_question_len=max_question_len,
+                progress=_progress(context),
             ),
         )
         for question in questions
     ]
+    for question, answers in results:
+        if answers[0].question_truncated:
+            longest = max_question_len or answerer.defaults.max_question_len
+            click.echo(
+                f"note: only the first {longest} tokens of the question were read; --max-question-len allows more: "
+                f"{question[:60]}...",
+                err=True,
+            )
     if as_json:
         echo_json([{"question": question, "answers": [asdict(a) for a in answers]} for question, answers in results])
         return
@@ -72,15 +112,20 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _line(answer: "Answer", context: str) -> str:
+def _progress(context: str) -> Callable[[int, int], None] | None:
+    return progress_bar("read") if len(context) > _LONG_TEXT and sys.stderr.isatty() else None
+
+
+def _line(answer: Answer, context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
+    read = "  (part of the text was read)" if answer.partial else ""
     if not answer.text:
-        return f"(no answer)  {answer.score:.1%}"
+        return f"(no answer)  {answer.score:.1%}{read}"
     before = context[max(0, answer.start - 40) : answer.start]
     after = context[answer.end : answer.end + 40]
     surroundings = " ".join(f"{before}[{answer.text}]{after}".split())
     text = " ".join(answer.text.split())
-    return f"{text}  {answer.score:.1%}  characters {answer.start}-{answer.end}: ...{surroundings}..."
+    return f"{text}  {answer.score:.1%}  characters {answer.start}-{answer.end}{read}: ...{surroundings}..."
 
 
 def _read(name: str) -> str:

@@ -3,22 +3,24 @@
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, no_answer_option
+from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
-from edge_qa.inference.batching import select_many
+from edge_qa.inference.batching import BATCH
+from edge_qa.inference.reading import Limits, Reading
+from edge_qa.text.windows import Window
 
 
 @click.command()
@@ -30,6 +32,8 @@ from edge_qa.inference.batching import select_many
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
 @click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
 @no_answer_option
+@limit_options
+@precision_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budget_option
 def batch(
@@ -41,6 +45,11 @@ def batch(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    shortlist: int | None,
+    max_windows: int | None,
+    timeout: float | None,
+    max_question_len: int | None,
+    precision: Literal["f32", "bf16"],
     threads: int | None,
     budget: str,
 ) -> None:
@@ -56,13 +65,10 @@ def batch(
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, budget=budget)
-    longest = max_answer_len or answerer.defaults.max_answer_len
+    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
     show = progress_bar("batch")
-    # Rows that were read and not yet answered; the answers come in the same order.
-    waiting: deque[_Row] = deque()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
@@ -80,15 +86,36 @@ def batch(
                     where=output,
                     remedy="resume with the input of the run that was interrupted",
                 )
-        pairs = _remember(rows, waiting)
-        for number, outcome in enumerate(select_many(answerer, pairs, max_answer_len=longest, top_k=top_k), done + 1):
-            row = waiting.popleft()
-            if outcome.selection is None:
+
+        limits = Limits(shortlist, max_windows, timeout)
+        # A time limit is looked at between the windows of one question, which then runs alone.
+        batch_size = BATCH if timeout is None else 1
+        cut = partial(answerer.windows, max_question_len=max_question_len)
+
+        def windows(reading: _RowReading) -> Iterator[Window]:
+            if reading.row.error:
+                raise InputError(reading.row.error)
+            return reading.windows(cut)
+
+        outcomes = answerer.outcomes(
+            (_RowReading(row, limits) for row in rows),
+            windows,
+            max_answer_len=max_answer_len,
+            top_k=top_k,
+            batch_size=batch_size,
+        )
+        for number, outcome in enumerate(outcomes, done + 1):
+            row = outcome.item.row
+            if outcome.error is not None:
                 failed += 1
-                found: dict[str, Any] = {"error": row.error or str(outcome.error)}
+                found: dict[str, Any] = {"error": str(outcome.error)}
             else:
                 answers = answerer.answers(
-                    outcome.selection, outcome.context, top_k=top_k, no_answer_threshold=no_answer_threshold
+                    outcome.spans(),
+                    row.context,
+                    top_k=top_k,
+                    no_answer_threshold=no_answer_threshold,
+                    partial=outcome.item.partial,
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
             _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
@@ -108,6 +135,14 @@ class _Row:
     error: str = ""
 
 
+class _RowReading(Reading):
+    """A line on its way through the model."""
+
+    def __init__(self, row: _Row, limits: Limits) -> None:
+        super().__init__(row.question, row.context, limits)
+        self.row = row
+
+
 def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
     try:
         sink.write(line)
@@ -118,12 +153,6 @@ def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
         raise ResourceError(
             f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
         ) from None
-
-
-def _remember(rows: Iterable[_Row], waiting: deque[_Row]) -> Iterator[tuple[str, str]]:
-    for row in rows:
-        waiting.append(row)
-        yield row.question, row.context
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:

@@ -86,6 +86,7 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
     model, io = manifest.model, manifest.io
     shape = f"[{io.batch or 'any'}, {io.tokens or 'any'}]"
     inputs = ", ".join(f"{role} ({record.type})" for role, record in io.inputs.items())
+    giga = model.multiply_adds_384 / 1e9
     facts: list[tuple[str, str]] = [
         ("bundle", f"{path} (format {manifest.format}, every byte checked)"),
         ("family", model.family),
@@ -96,8 +97,8 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
         ("vocabulary", str(model.vocabulary)),
         ("longest input", f"{model.longest_input} tokens"),
         ("parameters", f"{model.parameters / 1e6:.2f} M"),
-        ("matrix products", f"{2 * model.multiply_adds_384 / 1e9:.2f} GOps at 384 tokens"),
-        ("sparsity", f"{model.sparsity:.1%} of the matrix weights are zero"),
+        ("matrix products", f"{2 * giga:.2f} GOps ({giga:.2f} G multiply-adds) at 384 tokens"),
+        ("sparsity", f"{model.sparsity:.1%} of the matrix weights were zero when they were stored as floats"),
         ("precision", manifest.precision + (f", for CPUs: {manifest.target}" if manifest.target else "")),
         ("inputs", f"{inputs} {shape}"),
         ("licence", model.licence or "not stated"),

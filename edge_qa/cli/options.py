@@ -1,6 +1,8 @@
 """Options that several commands share."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -46,3 +48,47 @@ def finite(_context: click.Context, _option: click.Parameter, value: float | Non
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"got {value}, wanted a number")
     return value
+
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["f32", "bf16"]),
+    default="f32",
+    show_default=True,
+    help="Compute in this precision; bf16 is faster where the CPU has it and changes scores a little.",
+)
+
+_LIMITS = (
+    click.option(
+        "--shortlist",
+        type=click.IntRange(min=1),
+        metavar="WINDOWS",
+        help="Read only the windows that share most rare words with the question; all of them by default.",
+    ),
+    click.option(
+        "--max-windows",
+        type=click.IntRange(min=1),
+        metavar="WINDOWS",
+        help="Stop reading a text after this many windows; no limit by default.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        callback=finite,
+        metavar="SECONDS",
+        help="Stop reading a text after this time; no limit by default.",
+    ),
+    click.option(
+        "--max-question-len",
+        type=click.IntRange(min=1),
+        metavar="TOKENS",
+        help="Cut longer questions at this length; the bundle's default, mostly 64.",
+    ),
+)
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what limits the reading of a question and its text."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command

@@ -29,9 +29,7 @@ the same as `model`, `use_fast` True, empty `model_kwargs`; and with any value `
 """
 
 import os
-import sys
 import types
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -39,7 +37,6 @@ from typing import Any
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.compat.pipeline_arguments import Options, Pair, find_inputs, read_pair, read_pairs, with_options
 from edge_qa.errors import InputError
-from edge_qa.inference.batching import select_many
 from edge_qa.inference.spans import Selection, Span, select_spans
 from edge_qa.text.windows import Window
 
@@ -140,25 +137,19 @@ class QuestionAnsweringPipeline:
             max_question_len=options.max_question_len,
             align_to_words=options.align_to_words,
         )
-        asked: deque[Pair] = deque()
-
-        def noted() -> Iterator[Pair]:
-            for pair in pairs:
-                asked.append(pair)
-                yield pair
-
-        longest_answer = options.max_answer_len
-        outcomes = select_many(
-            self.answerer, noted(), max_answer_len=longest_answer, top_k=None, windows=cut, prompt=prompt
+        outcomes = self.answerer.outcomes(
+            pairs, lambda pair: cut(*pair), max_answer_len=options.max_answer_len, top_k=None, prompt=prompt
         )
         for place, outcome in enumerate(outcomes):
-            question, context = asked.popleft()
-            if outcome.selection is None:
-                raise InputError(f"input {place}: {outcome.error}" if many else str(outcome.error)) from outcome.error
-            answers = _different(outcome.selection.spans, context, options.top_k)
+            question, context = outcome.item
+            if outcome.error is not None:
+                told = f"input {place}: {outcome.error}" if many else str(outcome.error)
+                raise InputError(told) from outcome.error
+            selection = outcome.spans()
+            answers = _different(selection.spans, context, options.top_k)
             if len(answers) < options.top_k:
-                answers = self._exhaust(cut, question, context, options, len(outcome.selection.spans))
-            yield _finish(answers, outcome.selection, options)
+                answers = self._exhaust(cut, question, context, options, len(selection.spans))
+            yield _finish(answers, selection, options)
 
     def _exhaust(
         self, cut: Callable[[str, str], Iterator[Window]], question: str, context: str, options: Options, known: int
@@ -198,12 +189,3 @@ def _finish(answers: list[Result], selection: Selection, options: Options) -> Re
 
 def _result(score: float, start: int, end: int, context: str) -> Result:
     return {"score": score, "start": start, "end": end, "answer": context[start:end]}
-
-
-class _Module(types.ModuleType):
-    """`edge_qa.compat.pipeline` is the function, whether or not this module was imported under that name before."""
-
-    __call__ = staticmethod(pipeline)
-
-
-sys.modules[__name__].__class__ = _Module

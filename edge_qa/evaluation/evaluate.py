@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from edge_qa.bundle.manifest import FULL_BUDGET, ScoreRecord
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.squad_metric import BestThreshold, Scores, best_no_answer_threshold, score
+from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.text.windows import Window
 
 Progress = Callable[[int, int], None]
 
@@ -127,20 +129,20 @@ class _Run:
         self.seconds: list[float] = []
         self.inference_seconds = 0.0
 
+    def windows(self, example: Example) -> Iterator[Window]:
+        return self.answerer.windows(example.question, example.context)
+
     def ask(self, example: Example, where: str) -> None:
-        begin = time.perf_counter()
-        try:
-            prepared = self.answerer.prepare(example.question, example.context)
-        except InputError as error:
-            raise InputError(f"question {example.id}: {error}", where=where) from None
-        ready = time.perf_counter()
-        start, end = self.answerer.engine.logits(prepared.windows)
-        inferred = time.perf_counter()
-        selection = self.answerer.select(prepared, start, end, top_k=1)
+        watch, begin = Stopwatch(), time.perf_counter()
+        # As `answer` does: the windows of a question one by one.
+        (outcome,) = self.answerer.outcomes([example], self.windows, batch_size=1, stopwatch=watch)
+        if outcome.error is not None:
+            raise InputError(f"question {example.id}: {outcome.error}", where=where) from None
+        selection = outcome.spans()
         # The best span is kept even where "none" would win, so that a threshold can be searched.
         best = self.answerer.answers(selection, example.context, top_k=1, no_answer_threshold=float("inf"))[0]
         self.seconds.append(time.perf_counter() - begin)
-        self.inference_seconds += inferred - ready
+        self.inference_seconds += watch.inference
         self.predictions[example.id] = best.text
         self.margins[example.id] = selection.null_margin
 

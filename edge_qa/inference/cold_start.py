@@ -1,19 +1,18 @@
 """The first answer of a process, soon: the bundle is read while OpenVINO is imported."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.bundle.manifest import FULL_BUDGET
-from edge_qa.text.tokenizer import bundle_tokenizer
+from edge_qa.text.tokenizer import TextTokenizer, bundle_tokenizer
 
-if TYPE_CHECKING:
-    from edge_qa.answerer import QuestionAnswerer
-
+# What imports OpenVINO; named, because importing it here would be the wait that this module is about.
+_ENGINE = "edge_qa.inference.engine"
 
 Result = TypeVar("Result")
 
@@ -43,32 +42,27 @@ class Meanwhile(Generic[Result]):
             self._error = error
 
 
-def start(
+def read_while_importing(
     path: str | os.PathLike[str],
     *,
-    threads: int | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    budget: str = FULL_BUDGET,
+    model_later: bool = False,
     done: Callable[[str], None] = lambda step: None,
-) -> "QuestionAnswerer":
-    """Return what `QuestionAnswerer.load` returns, sooner in a process that has not imported it yet.
+) -> tuple[Bundle, TextTokenizer]:
+    """Load a bundle and its tokenizer while another thread imports OpenVINO, if this process has not yet.
 
-    done: called after each step, with "ready", "hashed", "tokenizer", "imported" and "compiled".
-    Raises what `QuestionAnswerer.load` raises.
+    model_later: as for `Bundle.load`.
+    done: called after each step, with "hashed", "tokenizer" and "imported".
+    Raises what `Bundle.load` and `bundle_tokenizer` raise.
     """
-    done("ready")
     # The imports run in the other thread, because the memory that this one frees is used again by the compilation.
-    importing = Meanwhile(import_module, "edge_qa.answerer")
+    importing = None if _ENGINE in sys.modules else Meanwhile(import_module, _ENGINE)
     try:
-        bundle = Bundle.load(path, model_later=cache is not None)
+        bundle = Bundle.load(path, model_later=model_later)
         done("hashed")
         tokenizer = bundle_tokenizer(bundle)
         done("tokenizer")
     finally:
-        module = importing.result()
+        if importing is not None:
+            importing.result()
     done("imported")
-    answerer: QuestionAnswerer = module.QuestionAnswerer(
-        bundle, threads=threads, cache=cache, budget=budget, tokenizer=tokenizer
-    )
-    done("compiled")
-    return answerer
+    return bundle, tokenizer

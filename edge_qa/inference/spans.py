@@ -43,11 +43,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Selection:
-    """The best spans, best first, and how the answer "none" compares with them."""
+    """The best spans, best first, and how the answer "none" compares with them.
+
+    question_truncated: the end of the question was not read.
+    """
 
     spans: tuple[Span, ...]
     null_logit: float
     null_score: float
+    question_truncated: bool = False
 
     @property
     def null_margin(self) -> float:
@@ -86,6 +90,7 @@ class SpanSelector:
         self._best: dict[tuple[int, int], tuple[float, float]] = {}
         self._sums = (_LogSum(), _LogSum())
         self._null = (math.inf, math.inf)
+        self._question_truncated = False
 
     def add(self, window: Window, start: Logits, end: Logits) -> None:
         """Take one window and its logits, (tokens,) each. Raises InferenceError if one is not finite."""
@@ -94,6 +99,7 @@ class SpanSelector:
             raise InferenceError(
                 "the model gave a logit that is not a finite number", remedy="check its weights and precision"
             )
+        self._question_truncated = window.question_truncated
         null = float(start[0]), float(end[0])
         if sum(null) < sum(self._null):
             self._null = null
@@ -113,7 +119,7 @@ class SpanSelector:
         log_z = sum(total.close_with(null) for total, null in zip(self._sums, self._null, strict=True))
         spans = tuple(Span(*key, logit, min(1.0, math.exp(mass - log_z))) for key, (mass, logit) in self._ranked())
         null_logit = sum(self._null)
-        return Selection(spans, null_logit, math.exp(null_logit - log_z))
+        return Selection(spans, null_logit, math.exp(null_logit - log_z), self._question_truncated)
 
     def _ranked(self) -> list[tuple[tuple[int, int], tuple[float, float]]]:
         ranked = sorted(self._best.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))

@@ -17,6 +17,7 @@ class Window:
     input_ids, token_type_ids: (tokens,) int64. The context stands at [first, first + context_tokens)
     and begins with token `context_start` of the whole context.
     offsets: where its context tokens stand in the whole text, code points, (context_tokens, 2).
+    question_truncated: the question had more tokens than it may have, and its end is not here.
     """
 
     input_ids: NDArray[np.int64]
@@ -24,6 +25,7 @@ class Window:
     first: int
     context_start: int
     offsets: NDArray[np.int64]
+    question_truncated: bool = False
 
     @property
     def tokens(self) -> int:
@@ -51,7 +53,7 @@ def make_windows(
     token_types: False for models without them; all type ids are then 0.
     Raises InputError if the three lengths leave no room for the context.
     """
-    asked = question.ids[:max_question_len]
+    asked, truncated = question.ids[:max_question_len], len(question.ids) > max_question_len
     room = max_seq_len - len(asked) - template.special_tokens
     head = np.concatenate([_array(template.before), asked, _array(template.between)])
     head_types = np.concatenate(
@@ -62,9 +64,9 @@ def make_windows(
     def window(start: int, ids: NDArray[np.int64], offsets: NDArray[np.int64]) -> Window:
         whole = np.concatenate([head, ids, tail])
         if not token_types:
-            return Window(whole, np.zeros_like(whole), len(head), start, offsets)
+            return Window(whole, np.zeros_like(whole), len(head), start, offsets, truncated)
         types = np.concatenate([head_types, np.full(len(ids), template.context_type), tail_types])
-        return Window(whole, types, len(head), start, offsets)
+        return Window(whole, types, len(head), start, offsets, truncated)
 
     start, ids, offsets = 0, np.empty(0, np.int64), np.empty((0, 2), np.int64)
     for piece in context:

@@ -46,7 +46,7 @@ def test_the_best_answer_of_all_windows_wins(qa):
     answer = qa.answer("Who opened Zanzibar Lighthouse?", context)
     assert answer.text == "Mary Dunmore"
     assert context[answer.start : answer.end] == answer.text
-    assert len(qa.prepare("Who opened it?", context).windows) > 5
+    assert len(list(qa.windows("Who opened it?", context))) > 5
 
 
 def test_offsets_are_code_points_of_the_text_as_given(qa):
@@ -58,8 +58,7 @@ def test_offsets_are_code_points_of_the_text_as_given(qa):
 
 def test_special_tokens_in_the_text_stay_text(qa):
     context = "The token [SEP] was chosen by Ada Lovelace, and [CLS] by Grace Hopper."
-    prepared = qa.prepare("Who chose [SEP]?", context)
-    ids = prepared.windows[0].input_ids.tolist()
+    ids = next(qa.windows("Who chose [SEP]?", context)).input_ids.tolist()
     assert ids.count(102) == 2
     assert ids.count(101) == 1
     answer = qa.answer("What was chosen?", context)
@@ -112,6 +111,24 @@ def test_the_longest_answer_can_be_limited(qa):
 
 
 def test_a_question_longer_than_the_limit_is_cut(qa):
-    prepared = qa.prepare("who " * 500 + "?", CONTEXT)
-    assert len(prepared.windows) == 1
-    assert prepared.windows[0].first == 1 + 64 + 1
+    (window,) = qa.windows("who " * 500 + "?", CONTEXT)
+    assert window.first == 1 + 64 + 1
+
+
+def test_what_was_not_read_shows_when_an_answer_is_printed(qa):
+    whole = qa.answer("Who wrote it?", CONTEXT)
+    assert "partial" not in repr(whole)
+    assert "question_truncated" not in repr(whole)
+    assert qa.answer("who " * 500 + "?", CONTEXT).question_truncated
+    assert "question_truncated=True" in repr(qa.answer("who " * 500 + "?", CONTEXT))
+    assert not qa.answer("who " * 100 + "?", CONTEXT, max_question_len=200).question_truncated
+    long = "Nothing happened. " * 500
+    assert "partial=True" in repr(qa.answer("Who wrote it?", long, max_windows=1))
+
+
+def test_reading_a_long_context_is_told(qa):
+    long, seen = "Nothing happened. " * 500, []
+    qa.answer("Who wrote it?", long, progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (len(long.rstrip()), len(long))

@@ -9,16 +9,9 @@ class Ours:
     def __init__(self, job):
         more = {"budget": job["budget"]} if job["budget"] else {}
         more["cache"] = job["cache"]
-        if job["precision"] == "f32":
-            from edge_qa.inference.cold_start import start  # as `edge-qa ask` starts
+        from edge_qa import QuestionAnswerer
 
-            self.answerer = start(job["bundle"], threads=job["threads"], **more)
-        else:
-            from edge_qa import QuestionAnswerer
-
-            self.answerer = QuestionAnswerer.load(
-                job["bundle"], threads=job["threads"], precision=job["precision"], **more
-            )
+        self.answerer = QuestionAnswerer.load(job["bundle"], threads=job["threads"], precision=job["precision"], **more)
         manifest = self.answerer.manifest
         self.detail = (
             f"weights {manifest.precision}, activations {job['precision']}, {len(manifest.model.heads or ())} layers"

@@ -35,7 +35,7 @@ class Raw:
 
     def answer(self, question, context):
         engine = self.answerer.engine
-        batches = [engine.batch([window]) for window in self.answerer.prepare(question, context).windows]
+        batches = [engine.batch([window]) for window in self.answerer.windows(question, context)]
         self.seconds = sum(self._infer({self.names[role]: batch[role] for role in self.names}) for batch in batches)
         return ""
 

@@ -251,7 +251,7 @@ def test_quantized_logits_stay_close(name, tmp_path):
     before, after = (QuestionAnswerer.load(tmp_path / kind) for kind in ("fp16", "int8"))
     alike, changed = [], []
     for text in texts[:8]:
-        windows = before.prepare("Who rises?", text).windows
+        windows = list(before.windows("Who rises?", text))
         for wanted, got in zip(before.engine.logits(windows), after.engine.logits(windows), strict=True):
             alike.append(np.corrcoef(wanted[0], got[0])[0, 1])
             changed.append(np.abs(wanted[0] - got[0]).max())

@@ -150,7 +150,7 @@ def test_a_static_bundle_answers_as_the_free_one_over_several_windows(tmp_path: 
         qa = QuestionAnswerer.load(result.path)
         qa.warm_up()
         long = " ".join([CONTEXT] * 4)
-        assert len(qa.prepare(QUESTION, long).windows) > 1
+        assert len(list(qa.windows(QUESTION, long))) > 1
         answers.append(qa.answer(QUESTION, long, top_k=3))
     for fixed, free in zip(*answers, strict=True):
         assert (fixed.text, fixed.start, fixed.end) == (free.text, free.start, free.end)

@@ -185,6 +185,14 @@ def test_dead_neurons_on_either_side(tmp_path, tensors):
     assert found.kind == "block-sparse / structured (nn_pruning)"
 
 
+def test_a_few_neurons_that_sparse_blocks_emptied_are_no_structure(tmp_path, tensors):
+    for seed, weight in enumerate(each_matrix(tensors)):
+        zero_blocks(weight, (4, 1), 0.8, seed)
+    tensors[name_of(0, "intermediate.dense")][:8] = 0
+    tensors[name_of(0, "output.dense")][:, :8] = 0
+    assert recognised(tmp_path, tensors).kind == "1x4 block sparse"
+
+
 def test_dead_and_mixing_heads(tmp_path, tensors):
     tensors[name_of(0, "attention.self.value")][32:64] = 0  # head 1
     tensors[name_of(0, "attention.output.dense")][:, 96:] = 0  # head 3

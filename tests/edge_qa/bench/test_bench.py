@@ -21,6 +21,7 @@ from edge_qa.bench.page import _ticks
 from edge_qa.bench.sized_text import _WORDS, SizedTexts
 from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
 from edge_qa.inference.engine import Engine
+from edge_qa.inference.spans import SpanSelector
 from edge_qa.system.machine import CPUTime, _busy_seconds, is_disturbed, this_machine
 from edge_qa.text.tokenizer import TextTokenizer
 from tests.support.tiny import tiny_bundle
@@ -120,9 +121,9 @@ def test_bundles_take_turns_and_each_is_first_every_other_time(bundles, monkeypa
 @pytest.mark.parametrize(
     ("owner", "method", "part"),
     [
-        (QuestionAnswerer, "prepare", "tokenize"),
+        (QuestionAnswerer, "windows", "tokenize"),
         (Engine, "logits", "inference"),
-        (QuestionAnswerer, "select", "spans"),
+        (SpanSelector, "result", "spans"),
     ],
 )
 def test_a_delay_shows_in_the_part_where_it_happens(bundles, monkeypatch, owner, method, part):

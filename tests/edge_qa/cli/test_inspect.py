@@ -48,7 +48,14 @@ def test_a_dense_checkpoint_in_words(command, checkpoint):
     result = command("inspect", checkpoint)
     assert result.code == 0
     assert result.err == ""
-    for fact in ("dense", "72 of 72", "22.57 M", "4.76 G at 384 tokens", "2.04 G at 178 tokens", "nothing was pruned"):
+    for fact in (
+        "dense",
+        "72 of 72",
+        "22.57 M",
+        "4.76 G (9.51 GOps) at 384",
+        "2.04 G (4.07 GOps) at 178",
+        "nothing was pruned",
+    ):
         assert fact in result.out
     assert "1536 of 1536" in result.out
 

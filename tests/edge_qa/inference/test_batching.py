@@ -10,7 +10,6 @@ import pytest
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import read_dataset
-from edge_qa.inference.batching import select_many
 from edge_qa.inference.engine import Engine
 
 
@@ -68,7 +67,7 @@ def test_an_error_comes_at_its_pair(qa, pairs):
 
 def test_an_error_does_not_stop_the_others(qa, pairs):
     source = [pairs[0], (" ", "text"), ("Who?", "\ud800"), pairs[1]]
-    outcomes = list(select_many(qa, source, max_answer_len=30))
+    outcomes = list(qa.outcomes(source, lambda pair: qa.windows(*pair)))
     assert [outcome.error is None for outcome in outcomes] == [True, False, False, True]
     assert "lone surrogate" in str(outcomes[2].error)
 
@@ -76,14 +75,14 @@ def test_an_error_does_not_stop_the_others(qa, pairs):
 def test_lines_without_a_window_are_not_kept_back(qa, pairs):
     taken = count()
     source = ((" ", "text") for _ in range(3000) if next(taken) >= 0)
-    outcomes = list(islice(select_many(qa, source, max_answer_len=30), 5))
+    outcomes = list(islice(qa.outcomes(source, lambda pair: qa.windows(*pair)), 5))
     assert all("question is empty" in str(outcome.error) for outcome in outcomes)
     assert next(taken) == 5
     # Behind one that has windows they wait, but not for ever.
     taken = count()
     first = (pair for pair in [pairs[0], pairs[1]])
     source = chain(first, ((" ", "text") for _ in range(3000) if next(taken) >= 0))
-    assert [outcome.error is None for outcome in islice(select_many(qa, source, max_answer_len=30), 3)] == [
+    assert [outcome.error is None for outcome in islice(qa.outcomes(source, lambda pair: qa.windows(*pair)), 3)] == [
         *(True, True),
         False,
     ]

@@ -104,7 +104,7 @@ def test_a_timeout_holds_for_the_ranking_too(qa, long_text, monkeypatch):
 
 def test_half_of_a_timeout_goes_to_the_ranking(qa, long_text, monkeypatch):
     ticks = count()  # a second passes each time that somebody looks at the clock
-    monkeypatch.setattr("edge_qa.answerer.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr("edge_qa.inference.reading.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     passes: list[list[int]] = []
     windows = qa.windows
 
@@ -122,7 +122,7 @@ def test_half_of_a_timeout_goes_to_the_ranking(qa, long_text, monkeypatch):
 @pytest.mark.parametrize(("shortlist", "partial"), [(1, False), (2, True)])
 def test_a_timeout_between_two_of_a_shortlist_is_told(qa, long_text, monkeypatch, shortlist, partial):
     clock = [0.0]
-    monkeypatch.setattr("edge_qa.answerer.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("edge_qa.inference.reading.time", SimpleNamespace(monotonic=lambda: clock[0]))
     run = qa.engine.run
 
     def slow(inputs):

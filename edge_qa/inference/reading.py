@@ -1,0 +1,87 @@
+"""How much of a text is read for one question: all of it, the likeliest windows, or what a limit allows."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from edge_qa.errors import InputError
+from edge_qa.text.bm25 import shortlisted
+from edge_qa.text.windows import Window
+
+# Of a timeout: what is ranked is read a second time, up to the last window that is run.
+_RANKING_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends the reading of a text; None for no limit.
+
+    shortlist: only this many windows are run, those that share most rare words with the question.
+    max_windows: so many are run. timeout: seconds, looked at after each window.
+    With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what was not
+    seen by then is not ranked. At least one window is always read.
+    """
+
+    shortlist: int | None = None
+    max_windows: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("shortlist", "max_windows"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"got {value}", where=name, wanted="at least 1")
+        if self.timeout is not None and not self.timeout >= 0:
+            raise InputError(f"got {self.timeout}", where="timeout", wanted="seconds, 0 or more")
+
+
+class Reading:
+    """A question and its text on their way through the model.
+
+    partial: a limit was reached before the whole text was read; known once the windows have run.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        context: str,
+        limits: Limits | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Begin now, as far as a timeout is concerned.
+
+        progress: called after each window that ran, with the characters read and those of the whole text.
+        """
+        self.question, self.context = question, context
+        self.partial = False
+        self._limits = limits or Limits()
+        self._progress = progress
+        self._begin = time.monotonic()
+
+    def windows(self, cut: Callable[[str, str], Iterator[Window]]) -> Iterator[Window]:
+        """Yield the windows to run; each must have run before the next one is asked for, if there is a timeout.
+
+        cut: cuts the question and the context into all windows; called twice for a shortlist.
+        """
+        limits = self._limits
+        found, most, chosen = cut(self.question, self.context), limits.max_windows, None
+        if limits.shortlist is not None:
+            count = limits.shortlist if most is None else min(limits.shortlist, most)
+            again = cut(self.question, self.context)
+            chosen = shortlisted(found, again, count, is_late=lambda: self._is_late(_RANKING_SHARE))
+            found, most = chosen.windows, None
+            self.partial = not chosen.complete or (count < limits.shortlist and count < chosen.ranked)
+        for read, window in enumerate(found, 1):
+            yield window
+            if self._progress is not None and window.context_tokens:
+                self._progress(int(window.offsets[-1, 1]), len(self.context))
+            if read == most or self._is_late():
+                # Of a shortlist the next one may be far away in the text.
+                left = next(found, None) is not None if chosen is None else read < chosen.count
+                self.partial = self.partial or left
+                return
+
+    def _is_late(self, share: float = 1.0) -> bool:
+        timeout = self._limits.timeout
+        return timeout is not None and time.monotonic() - self._begin >= share * timeout
