@@ -17,6 +17,7 @@ ALLOWED = {
 # A heavy package is imported by the one module that owns it, and nowhere else.
 OWNERS = {
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
+    "edge_qa_kernels": {"edge_qa/inference/native/library.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
     "huggingface_hub": {"converters/checkpoints/hub.py"},
     "torch": {

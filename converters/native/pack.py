@@ -131,7 +131,9 @@ def _layer(out: PackedWriter, layer: Layer) -> None:
     _norm(out, layer.attention_norm)
     out.whole(len(layer.feed_forwards))
     for block in layer.feed_forwards:
-        _linear(out, block.up if block.width else replace(block.up, weight=np.zeros((0, block.down.outputs), np.float32)))
+        _linear(
+            out, block.up if block.width else replace(block.up, weight=np.zeros((0, block.down.outputs), np.float32))
+        )
         _linear(out, block.down)
         _norm(out, block.norm)
 

@@ -68,7 +68,7 @@ class PackedWriter:
 
 
 def panels(codes: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return (outputs, inputs) codes as panels, (outputs/16, inputs/4, 16 outputs, 4 inputs), zeros where there is none."""
+    """Return (outputs, inputs) codes as panels (outputs/16, inputs/4, 16, 4), zeros where there is neither."""
     outputs, inputs = codes.shape
     padded = np.zeros((outputs + -outputs % 16, inputs + -inputs % 4), np.int8)
     padded[:outputs, :inputs] = codes

@@ -17,6 +17,7 @@ from edge_qa.bundle.manifest import (
     MANIFEST_NAME,
     MODEL_BIN,
     MODEL_XML,
+    PACKED_MODEL,
     TOKENIZER,
     FileRecord,
     Manifest,
@@ -43,6 +44,7 @@ class Bundle:
         """Read a bundle folder and check every byte of it.
 
         model_later: leave the model's files alone; `read` reads and checks them if they are needed.
+        That of the native engine is always left: it is mapped, and checked, by the engine.
         Raises BundleError if the folder is no bundle, is of another format, or differs in any byte
         from what was written.
         """
@@ -51,7 +53,7 @@ class Bundle:
         contents = {
             name: _read_checked(folder / name, record)
             for name, record in manifest.files.items()
-            if not (model_later and name.endswith((".xml", ".bin")))
+            if not (name == PACKED_MODEL or (model_later and name.endswith((".xml", ".bin"))))
         }
         return cls(folder, manifest, contents)
 

@@ -14,11 +14,12 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
 from edge_qa.inference.batching import BATCH
+from edge_qa.inference.choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
 
@@ -34,6 +35,7 @@ from edge_qa.text.windows import Window
 @no_answer_option
 @limit_options
 @precision_option
+@engine_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budget_option
 def batch(
@@ -50,6 +52,7 @@ def batch(
     timeout: float | None,
     max_question_len: int | None,
     precision: Literal["f32", "bf16"],
+    engine: EngineName,
     threads: int | None,
     budget: str,
 ) -> None:
@@ -65,7 +68,7 @@ def batch(
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
     show = progress_bar("batch")

@@ -7,12 +7,13 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option, no_answer_option
+from edge_qa.cli.options import budgets_option, engine_option, no_answer_option
 from edge_qa.cli.progress import progress_bar
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
 from edge_qa.files import check_file, write_file
+from edge_qa.inference.choice import EngineName
 
 
 @click.command()
@@ -24,6 +25,7 @@ from edge_qa.files import check_file, write_file
 @no_answer_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budgets_option
+@engine_option
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
 @click.option("--force", is_flag=True, help="Replace the file of predictions if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -34,6 +36,7 @@ def evaluate(
     no_answer_threshold: float | None,
     threads: int | None,
     budgets: tuple[str, ...],
+    engine: EngineName,
     predictions: Path | None,
     force: bool,
     as_json: bool,
@@ -46,7 +49,7 @@ def evaluate(
         check_file(predictions, force=force, sources=[data, *bundles])
     dataset = read_dataset(data)
     answerers = [
-        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget))
+        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine))
         for path in bundles
         for budget in dict.fromkeys(budgets)
     ]

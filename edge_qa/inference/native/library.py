@@ -22,7 +22,7 @@ OK, BAD_FILE, BAD_INPUT, NO_PATH, NO_MEMORY = 0, -1, -2, -3, -4
 class Description(ctypes.Structure):
     """What an open model takes; edge_qa_description."""
 
-    _fields_ = [  # noqa: RUF012, ctypes wants a list
+    _fields_ = [
         (name, c_int32) for name in ("hidden", "layers", "vocabulary", "token_types", "longest_input", "budgets")
     ]
 
