@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from calibration.quantization.quantize import Quantization, quantize
+from calibration.quantization.options import QuantizationOptions
+from calibration.quantization.quantize import quantize
+from calibration.quantization.report import Quantization
 from converters.conversion import Conversion, convert
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 
 Say = Callable[[str], None]
+
+# Beside the packages in a checkout; an installed wheel has none.
+_EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 @dataclass(frozen=True)
@@ -29,21 +35,23 @@ class Demo:
 
 
 def demo(
-    checkpoint: str | os.PathLike[str],
-    questions: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
     samples: int = 100,
     force: bool = False,
     say: Say = lambda line: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
     bars: TextIO | None = None,
 ) -> Demo:
-    """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on `questions`, and ask three of them.
+    """Make FOLDER/fp16 and FOLDER/int8 from a checkpoint, score both on questions, and ask three of them.
 
-    `questions` calibrates and scores alike: a smoke test of the machinery, no benchmark.
+    checkpoint, data: those that the project's checkout carries where they are not given.
+    The same questions calibrate and score: a smoke test of the machinery, no benchmark.
     force: replace what bears these names in `folder`. Raises BundleError for such bundles otherwise.
     """
+    checkpoint, questions = _given_or_carried(checkpoint, data)
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -72,9 +80,9 @@ def demo(
             place / "int8",
             calibration=questions,
             evaluation=questions,
-            samples=samples,
+            options=QuantizationOptions(samples=samples),
             force=force,
-            evaluation_progress=progress,
+            progress=progress,
             bars=bars,
         )
     with step("ask", "ask"):
@@ -83,3 +91,19 @@ def demo(
         chosen = examples[:: max(1, len(examples) // 3)][:3]
         answers = tuple((example.question, answerer.answer(example.question, example.context)) for example in chosen)
     return Demo(conversion, quantization, answers, seconds)
+
+
+def _given_or_carried(
+    checkpoint: str | os.PathLike[str] | None, data: str | os.PathLike[str] | None
+) -> tuple[str | os.PathLike[str], str | os.PathLike[str]]:
+    """Fill in what the checkout of this package carries. Raises InputError where it is installed without."""
+    carried = {"checkpoint": _EXAMPLES / "models" / "minilm-squad", "data": _EXAMPLES / "data" / "questions.json"}
+    given = {"checkpoint": checkpoint, "data": data}
+    lacking = [name for name, path in given.items() if path is None and not carried[name].exists()]
+    if lacking:
+        raise InputError(
+            "this installation carries no example",
+            where="demo",
+            remedy=f"give {' and '.join(f'`{name}`' for name in lacking)}",
+        )
+    return checkpoint or carried["checkpoint"], data or carried["data"]

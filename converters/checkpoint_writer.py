@@ -22,8 +22,7 @@ import numpy as np
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.checkpoints.weights import write_weights
 from converters.families.formats import ACTIVATION_NAMES, CHECKPOINT_FORMATS, CheckpointFormat
-from converters.ir.graph import attention_scale
-from converters.model.encoder import Array, Attention, Encoder, FeedForward, Linear, Norm
+from converters.model.encoder import Array, Attention, Encoder, FeedForward, Linear, Norm, attention_scale
 from edge_qa.errors import CheckpointError
 from edge_qa.files import check_destination, new_folder
 

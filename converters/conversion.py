@@ -3,44 +3,36 @@
 import gc
 import math
 import os
-import platform
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from converters.bundle_writer import (
+    Built,
+    check_tokenizer,
+    licence_of,
+    made_by,
+    parts_of_checkpoint,
+    read_back,
+    write_parts,
+)
 from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from converters.families import FAMILIES, read_encoder
 from converters.ir.counting import count
 from converters.ir.graph import build_graph
-from converters.ir.storage import round_to_storage, write_ir
+from converters.ir.storage import round_to_storage
 from converters.model.compaction import CompactionReport, Compatibility, report_compaction
 from converters.model.compaction import compact as compact_encoder
 from converters.model.encoder import Encoder
 from converters.pruned_checkpoints.fine_pruning import apply_pruning
-from converters.pruned_checkpoints.pruning_settings import pruning_settings
+from converters.pruned_checkpoints.pruning_settings import PruningSettings, pruning_settings
 from converters.verification.verify import Verification, expect, verify, verify_compaction
-from edge_qa import __version__
 from edge_qa._openvino import ov
-from edge_qa.bundle.bundle import Bundle, Draft, new_bundle
-from edge_qa.bundle.manifest import (
-    CARD,
-    INPUT_ROLES,
-    OUTPUT_ROLES,
-    TOKENIZER,
-    Defaults,
-    InputRecord,
-    IORecord,
-    Manifest,
-    ModelRecord,
-    Step,
-)
-from edge_qa.errors import CheckpointError, InputError
+from edge_qa.bundle.bundle import Bundle, new_bundle
+from edge_qa.bundle.manifest import Manifest, ModelRecord
+from edge_qa.errors import InputError
 from edge_qa.files import check_destination
 from edge_qa.inference.engine import Engine
-from edge_qa.text.tokenizer import TextTokenizer
-
-Progress = Callable[[str], None]
+from edge_qa.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ def convert(
     mask_bias: bool | None = None,
     no_answer_threshold: float | None = None,
     force: bool = False,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Conversion:
     """Convert a checkpoint folder into a bundle with FP16 weights.
 
@@ -79,7 +71,7 @@ def convert(
     masks where its sparse_args.json does not say it (see converters/pruned_checkpoints/mask_scores.py).
     no_answer_threshold: the bundle's default; None always answers.
     force: replace an existing destination, at the very end.
-    progress: called with a word or two at the start of each stage.
+    progress: told the start of each stage.
     Raises CheckpointError for what cannot be read, VerificationError if the result does not compute
     what the checkpoint computes; then nothing is written.
     """
@@ -89,14 +81,32 @@ def convert(
     check_destination(target, force=force, sources=[checkpoint])
     progress("read")
     source = read_checkpoint(checkpoint)
+    report = None
     if torch and str(source.config.get("model_type")) not in FAMILIES:
         # Imported here, because it brings torch.
         from converters.torch_export.export import export
 
-        return export(source, target, no_answer_threshold=no_answer_threshold, force=force, progress=progress)
-    settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
+        built = export(source, progress=progress)
+    else:
+        settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
+        built, report = _build(source, settings, compact, progress)
+    with new_bundle(target, force=force) as draft:
+        progress("write")
+        manifest = write_parts(draft, built.model, parts_of_checkpoint(source, built, no_answer_threshold))
+        verify_written = built.verify
+        del built
+        gc.collect()  # graphs refer to themselves
+        progress("verify")
+        verification = verify_written(read_back(draft, target))
+    return Conversion(target, manifest, verification, report)
+
+
+def _build(
+    source: Checkpoint, settings: PruningSettings | None, compact: Compatibility | None, progress: Progress
+) -> tuple[Built, CompactionReport | None]:
+    """Build the graph of a checkpoint whose family has a module; its arrays are gone afterwards."""
     encoder = read_encoder(source if settings is None else apply_pruning(source, settings))
-    check_tokenizer(source, encoder.vocabulary)
+    check_tokenizer(source.tokenizer, encoder.vocabulary, source.path)
     options = {"compact": compact or "none"} | ({} if settings is None else settings.as_options())
     report = None
     if compact is not None:
@@ -109,18 +119,12 @@ def convert(
     source.tensors.clear()
     del encoder
     model = build_graph(stored)
-    with new_bundle(target, force=force) as draft:
-        progress("write")
-        step = Step("convert", options, source.sha256, tool_versions())
-        record = describe(stored, model, source.card)
-        manifest = write_files(draft, source, model, record, step, no_answer_threshold)
-        del model, stored
-        gc.collect()  # graphs refer to themselves
-        progress("verify")
-        # What is verified is what lies on the disk, read as a device will read it.
-        engine = Engine(replace(Bundle.load(draft.folder), path=target))
-        verification = verify(engine, expected, str(target))
-    return Conversion(target, manifest, verification, report)
+
+    def verified(written: Bundle) -> Verification:
+        return verify(Engine(written), expected, str(written.path))
+
+    step = made_by("convert", options, source.sha256)
+    return Built(model, _describe(stored, model, source.card), step, verified), report
 
 
 def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, CompactionReport]:
@@ -130,29 +134,7 @@ def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, Compac
     return small, report_compaction(encoder, small, difference)
 
 
-def write_files(
-    draft: Draft,
-    source: Checkpoint,
-    model: "ov.Model",
-    record: ModelRecord,
-    step: Step,
-    no_answer_threshold: float | None,
-) -> Manifest:
-    """Write every file of the bundle of a model that takes the inputs of the contract."""
-    write_ir(model, draft.folder)
-    draft.add(TOKENIZER, source.tokenizer.encode())
-    draft.add(CARD, (source.card or _no_card(source)).encode())
-    return draft.seal(
-        model=record,
-        io=IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES}),
-        precision="fp16",
-        target=None,
-        defaults=replace(Defaults.for_length(record.longest_input), no_answer_threshold=no_answer_threshold),
-        lineage=(step,),
-    )
-
-
-def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRecord:
+def _describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRecord:
     """Describe a model for the manifest; sizes are counted on the IR."""
     cost = count(model)
     return ModelRecord(
@@ -169,31 +151,3 @@ def describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelReco
         sparsity=cost.sparsity,
         licence=licence_of(card),
     )
-
-
-def licence_of(card: str | None) -> str | None:
-    """The `license:` of a model card's front matter; of a list the first."""
-    front = re.match(r"\ufeff?---[ \t]*\n(.*?)\n---", card or "", re.DOTALL)
-    found = re.search(r"^license:(?:[ \t]*\n[ \t]*-)?[ \t]*([^\n#]*)", front.group(1), re.MULTILINE) if front else None
-    name = found.group(1).strip().strip("[]").split(",")[0].strip(" \t'\"") if found else ""
-    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) else None
-
-
-def tool_versions() -> dict[str, str]:
-    """The tools that decide a bundle's bytes."""
-    return {"edge-qa": __version__, "openvino": ov.get_version().split("-")[0], "machine": platform.machine()}
-
-
-def check_tokenizer(source: Checkpoint, rows: int) -> None:
-    """Raise CheckpointError if the tokenizer gives ids that the word embeddings, of so many rows, do not have."""
-    vocabulary = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").vocabulary
-    if vocabulary > rows:
-        raise CheckpointError(
-            f"the tokenizer gives ids up to {vocabulary - 1}, the word embeddings have {rows} rows",
-            where=source.path,
-            remedy="use the tokenizer that belongs to the model",
-        )
-
-
-def _no_card(source: Checkpoint) -> str:
-    return f"# {source.path.name}\n\nNo model card came with this checkpoint; its licence is not known.\n"

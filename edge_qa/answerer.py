@@ -21,12 +21,13 @@ from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
-    from edge_qa.inference.engine import Engine, Precision
+    from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
 
@@ -77,7 +78,7 @@ class QuestionAnswerer:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: "Precision" = "f32",
+        precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         engine: EngineName = "openvino",
@@ -88,7 +89,7 @@ class QuestionAnswerer:
         threads: how many cores one inference uses; None for all that this process may use.
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
-        budget: which of the bundle's token-drop configurations answers, unless a call says another.
+        budget: which of the bundle's token budgets answers, unless a call says another.
         engine: "openvino"; "native", which computes in 8 bits by kernels of its own and needs edge-qa-kernels; or
         "auto", the native one where it is installed and the bundle, or `cache`, holds the model packed for it.
         The native engine runs what lies in the bundle's folder, whatever `bundle` holds in memory.
@@ -99,8 +100,7 @@ class QuestionAnswerer:
         self.budget = budget
         self._path = Path(os.path.abspath(bundle.path))
         native = native_engine(
-            bundle.path,
-            bundle.manifest,
+            bundle,
             engine,
             threads=threads,
             precision=precision,
@@ -122,7 +122,7 @@ class QuestionAnswerer:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        precision: "Precision" = "f32",
+        precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
         engine: EngineName = "auto",
@@ -225,7 +225,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> Answer: ...
 
     @overload
@@ -242,7 +242,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> list[Answer]: ...
 
     def answer(
@@ -258,7 +258,7 @@ class QuestionAnswerer:
         timeout: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> Answer | list[Answer]:
         """Return the best answer in the context, or with `top_k` a list of that many, best first.
 
@@ -271,8 +271,8 @@ class QuestionAnswerer:
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
-        progress: called after each window with the characters read and those of the whole context.
-        budget: which token-drop configuration answers (the one loaded with).
+        progress: told after each window how many characters of the context are read.
+        budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
         of each token of the question in each window.
         Raises InputError for a blank question or context and for text that is not valid Unicode.
@@ -479,7 +479,7 @@ def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool
 
 
 def _compiler(
-    threads: int | None, precision: "Precision", cache: str | os.PathLike[str] | None
+    threads: int | None, precision: "ComputePrecision", cache: str | os.PathLike[str] | None
 ) -> "Callable[..., Engine]":
     # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
     from edge_qa.inference.engine import Engine

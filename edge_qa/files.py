@@ -1,7 +1,17 @@
-"""Write a folder whole or not at all."""
+"""Write a file or a folder whole or not at all, and replace one by another in one step.
+
+What is being written lies beside its destination, under a hidden name, with a lock on it (`flock`). Whoever writes
+under the same name next removes what a killed process left there; a lock tells what is still being written.
+
+A folder that replaces another changes names with it in one system call (`renameat2` with RENAME_EXCHANGE), so that
+there is always one of them under the name. Where the kernel or the file system has no such call (NFS, FAT, some
+FUSE), the old folder is moved away first, and for a moment nothing is there.
+"""
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -16,11 +26,11 @@ _OWN_FILES = re.compile(
     r"bundle\.json|model[A-Za-z0-9._-]*\.(xml|bin)|model\.safetensors|config\.json|vocab\.txt|README\.md|"
     r"(tokenizer|tokenizer_config|special_tokens_map)\.json"
 )
-_CANNOT_WRITE = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG),
-    *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP),  # /proc and its like
-}
 _MARKS = {"bundle.json", "config.json"}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What renameat2 says where there is no such call, or the file system does not do what was asked for.
+_NO_SUCH_CALL = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 
 
 def check_destination(
@@ -100,9 +110,9 @@ def check_file(
             raise InputError("is a device or a pipe", where=path, remedy="give the name of a file")
         if path.exists() and not force:
             raise InputError("already exists", where=path, remedy="give another name, or replace it with `force`")
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        draft = _draft_name(path)
         draft.touch(exist_ok=False)
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     except OSError as problem:
         raise ResourceError(
             f"cannot be written ({problem.strerror})", where=path, remedy="choose another place"
@@ -114,47 +124,151 @@ def new_folder(destination: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes `destination` when the block ends, and is removed if it fails.
 
     With `force` an existing destination is replaced, at the very end. Everything is synced before
-    the rename, so that a power cut leaves the old folder or the new one.
+    it gets its name, so that a power cut leaves the old folder or the new one.
+    Raises ResourceError if it cannot be written; the error, and an interruption, tells if it was written.
     """
     destination = Path(os.path.abspath(destination))
     check_destination(destination, force=force)
-    draft = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.tmp")
+    _sweep(destination)
+    draft, lock = _draft_name(destination), None
+    old = draft.with_suffix(".old")
     try:
-        draft.mkdir()
+        lock = _locked_folder(draft)
         yield draft
         _sync(draft)
-        _replace(draft, destination, force=force)
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            free = shutil.disk_usage(destination.parent).free
+        _give_name(draft, destination, old, force=force)
+        _sync_folder(destination.parent)
+        # After an exchange the old folder has the draft's name.
+        _remove(draft, old)
+    except BaseException as problem:
+        # A signal, too, can come between a system call and the line after it: only a look tells what was done.
+        written = _is_at(lock, destination)
+        if not written and old.exists() and not destination.exists():
+            with contextlib.suppress(OSError):
+                old.rename(destination)
+        _remove(draft, *([old] if written else []))
+        if isinstance(problem, KeyboardInterrupt) and written:
+            raise KeyboardInterrupt(f"{destination} was written before that") from None
+        if isinstance(problem, OSError) and written:
             raise ResourceError(
-                f"the disk is full ({free // 2**20} MiB free); nothing was written",
+                f"was written, but a power cut may undo it ({problem.strerror})",
                 where=destination,
-                remedy="free some space",
+                remedy="check the disk, and write it again",
             ) from None
-        if problem.errno in _CANNOT_WRITE:
-            raise ResourceError(
-                f"cannot write ({problem.strerror})", where=destination, remedy="choose another place"
-            ) from None
+        if isinstance(problem, OSError) and _is_about(problem, draft, destination):
+            raise _not_written(problem, destination) from None
         raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
-def _replace(draft: Path, destination: Path, *, force: bool) -> None:
-    check_destination(destination, force=force)
-    if destination.exists():
-        old = draft.with_suffix(".old")
-        destination.rename(old)
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_about(problem: OSError, draft: Path, destination: Path) -> bool:
+    """False for what another file, a socket or a pipe gave: that is not this folder's matter."""
+    if problem.errno is None or isinstance(problem, BrokenPipeError):
+        return False
+    if not isinstance(problem.filename, str | os.PathLike):
+        return problem.filename is None
+    place = Path(problem.filename)
+    return draft in (place, *place.parents) or place in (destination, destination.parent)
+
+
+def _not_written(problem: OSError, destination: Path) -> ResourceError:
+    if problem.errno in _DISK_FULL:
+        free = shutil.disk_usage(destination.parent).free
+        return ResourceError(
+            f"the disk is full ({free // 2**20} MiB free); nothing was written",
+            where=destination,
+            remedy="free some space",
+        )
+    return ResourceError(
+        f"cannot be written ({problem.strerror}); nothing was written", where=destination, remedy="choose another place"
+    )
+
+
+def _draft_name(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _locked_folder(draft: Path) -> int:
+    """Make a folder to write in, and return the descriptor that holds the lock on it."""
+    while True:
+        draft.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # swept before it was locked
+            lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY)
+            with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock, draft):
+                return lock
+            os.close(lock)
+
+
+def _is_at(descriptor: int | None, path: Path) -> bool:
+    """True if the open file or folder has this name now."""
+    if descriptor is None:
+        return False
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False
+
+
+def _sweep(destination: Path) -> None:
+    """Remove what killed processes left of `destination`: drafts, and folders that were replaced."""
+    pattern = re.compile(rf"\.{re.escape(destination.name)}\.[0-9a-f]{{8}}\.(tmp|old)")
+    try:
+        left = [path for path in destination.parent.iterdir() if pattern.fullmatch(path.name)]
+    except OSError:
+        return
+    for path in left:
+        if path.suffix == ".old" and not destination.exists():
+            continue  # the only one that is left of two
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _give_name(draft: Path, destination: Path, old: Path, *, force: bool) -> None:
+    """Give a whole draft its name; what had the name before then has the draft's, or is at `old`."""
+    while True:
+        check_destination(destination, force=force)
+        exists = destination.exists()
         try:
-            draft.rename(destination)
-        except BaseException:
-            old.rename(destination)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    else:
+            _rename(draft, destination, _RENAME_EXCHANGE if exists else _RENAME_NOREPLACE)
+            return
+        except (FileExistsError, FileNotFoundError):
+            if not draft.exists():
+                raise
+            continue  # it came or went meanwhile
+        except OSError as problem:
+            if problem.errno not in _NO_SUCH_CALL:
+                raise
+        if exists:
+            destination.rename(old)
         draft.rename(destination)
-    _sync_folder(destination.parent)
+        return
+
+
+def _rename(source: Path, target: Path, flags: int) -> None:
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(flags)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
 
 
 def _sync(folder: Path) -> None:
@@ -174,16 +288,19 @@ def _sync_folder(folder: Path) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write one file whole or not at all. Raises ResourceError if it cannot be written."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    _sweep(path)
+    draft = _draft_name(path)
     try:
         with draft.open("wb") as file:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as problem:
+            draft.replace(path)
+    except OSError as error:
         raise ResourceError(
-            f"cannot be written ({problem.strerror})", where=path, remedy="choose another place"
+            f"cannot be written ({error.strerror})", where=path, remedy="choose another place"
         ) from None
     finally:
         # A file system that is read-only refuses even to remove what is not there.

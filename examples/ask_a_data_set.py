@@ -5,9 +5,7 @@ python examples/ask_a_data_set.py BUNDLE DATA
 
 import sys
 
-from edge_qa import QuestionAnswerer
-from edge_qa.evaluation.dataset import read_dataset
-from edge_qa.evaluation.squad_metric import score
+from edge_qa import QuestionAnswerer, read_dataset, score
 
 qa = QuestionAnswerer.load(sys.argv[1])
 dataset = read_dataset(sys.argv[2])

@@ -41,9 +41,15 @@ def fp16_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def int8_bundle(fp16_bundle: Path, questions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, quantized on a few questions."""
+    from calibration.quantization.options import QuantizationOptions
     from calibration.quantization.quantize import quantize
 
-    return quantize(fp16_bundle, tmp_path_factory.mktemp("bundles") / "int8", calibration=questions, samples=12).path
+    return quantize(
+        fp16_bundle,
+        tmp_path_factory.mktemp("bundles") / "int8",
+        calibration=questions,
+        options=QuantizationOptions(samples=12),
+    ).path
 
 
 @pytest.fixture(scope="session")

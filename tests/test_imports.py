@@ -1,8 +1,11 @@
-"""Who may import whom: the boundaries between the packages, held for lazy imports too."""
+"""Who may import whom: the boundaries between the packages, and the order inside them, held for lazy imports too."""
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,47 @@ TRAINING = {"calibration/training/": {"torch", "transformers"}, "calibration/tor
 MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
 
+# Folders and modules of each package, the upper may import the lower.
+ORDERS = {
+    "edge_qa": (
+        *("__main__", "cli", "service", "integrations", "diagnosis", "bench", "compat", "documents", "evaluation"),
+        *(
+            "answerer",
+            "inference",
+            "text",
+            "bundle",
+            "system",
+            "reporting",
+            "git_lfs",
+            "files",
+            "progress",
+            "errors",
+            "_openvino",
+        ),
+        *("lazy_names",),
+    ),
+    "converters": (
+        *("cli", "conversion", "torch_export", "importing", "inspection", "native", "token_budgets"),
+        *(
+            "bundle_writer",
+            "checkpoint_writer",
+            "verification",
+            "families",
+            "pruned_checkpoints",
+            "checkpoints",
+            "tokenization",
+            "ir",
+        ),
+        *("model",),
+    ),
+    "calibration": (
+        *("cli", "demo", "training", "shrinking", "sparsity", "token_budgets", "quantization", "torch_model", "data"),
+        *("statistics",),
+    ),
+}
+MOST_MODULES = 14  # of one folder, beside __init__.py
+
+
 def imports(path: Path) -> set[str]:
     """Top-level names of everything a module imports, at its top or inside a function."""
     names = set()
@@ -55,6 +99,69 @@ def test_imports_keep_to_the_table(path):
     allowed = ALLOWED[relative.split("/")[0]] | {name for name, owners in OWNERS.items() if relative in owners}
     allowed |= {name for folder, names in TRAINING.items() if relative.startswith(folder) for name in names}
     assert imports(path) <= allowed
+
+
+def named(path: Path) -> str:
+    """The name that a module is imported by."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {named(path) for path in MODULES}
+
+
+def is_for_types_alone(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node, but for what stands under `if TYPE_CHECKING:`."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not is_for_types_alone(child):
+            yield from nodes_that_run(child)
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Modules of the three packages that a module imports, at its top or inside a function."""
+    found = set()
+    for node in nodes_that_run(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & NAMES
+            found |= inside or {str(node.module)}
+    return found & NAMES
+
+
+IMPORTS = {named(path): modules_imported(path) for path in MODULES}
+
+
+def test_no_two_modules_import_each_other_in_a_circle():
+    sorter = graphlib.TopologicalSorter(IMPORTS)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("package", ORDERS)
+def test_imports_go_down_in_the_order_of_the_folders(package):
+    order = ORDERS[package]
+    upwards = []
+    for name, imported in IMPORTS.items():
+        for other in imported:
+            places = [module.split(".") for module in (name, other)]
+            if any(len(parts) < 2 or parts[0] != package for parts in places):
+                continue  # another package, or the package itself, which holds public names only
+            upper, lower = (parts[1] for parts in places)
+            if upper != lower and order.index(upper) > order.index(lower):
+                upwards.append(f"{name} imports {other}")
+    assert upwards == []
+
+
+def test_no_folder_holds_more_modules_than_one_can_look_over():
+    folders = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {str(folder): count for folder, count in folders.items() if count > MOST_MODULES} == {}
 
 
 def test_the_owners_exist():

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from benchmarks.timing import describe_machine, median_ms
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.ir.counting import count
@@ -143,7 +144,12 @@ def main() -> None:
                 print(f"  heads {model.heads}, widths {tuple(sum(widths) for widths in model.ffn_widths or ())}")
             if not (place / f"{kind}-int8").exists():
                 data = EXAMPLES / "data" / "questions.json"
-                quantize(place / f"{kind}-fp16", place / f"{kind}-int8", calibration=data, samples=options.samples)
+                quantize(
+                    place / f"{kind}-fp16",
+                    place / f"{kind}-int8",
+                    calibration=data,
+                    options=QuantizationOptions(samples=options.samples),
+                )
         measure(place, options.rounds)
 
 

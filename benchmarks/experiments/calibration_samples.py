@@ -18,8 +18,9 @@ from typing import Any
 from benchmarks.timing import describe_machine
 from calibration.data.samples import draw_samples
 from calibration.quantization.int8_model import by_name, nncf
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
-from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, QuantizationRecipe
 from calibration.statistics.bootstrap import paired_drop
 from converters.ir.storage import write_ir
 from edge_qa import QuestionAnswerer
@@ -31,7 +32,7 @@ from edge_qa.evaluation.evaluate import evaluate
 from edge_qa.evaluation.squad_metric import per_question
 
 Row = dict[str, Any]
-ALONE = Recipe("nncf alone")
+ALONE = QuantizationRecipe("nncf alone")
 
 
 def main() -> None:
@@ -60,11 +61,11 @@ def main() -> None:
     print(_table(rows))
 
 
-def _name(recipe: Recipe | None) -> str:
+def _name(recipe: QuantizationRecipe | None) -> str:
     return "float" if recipe is None else recipe.name
 
 
-def _measure(recipe: Recipe | None, count: int, options: argparse.Namespace) -> Row:
+def _measure(recipe: QuantizationRecipe | None, count: int, options: argparse.Namespace) -> Row:
     """Score the bundle itself, or what the recipe makes of it with so many samples: a score for each question."""
     data = read_dataset(options.evaluation)
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +75,10 @@ def _measure(recipe: Recipe | None, count: int, options: argparse.Namespace) -> 
         elif recipe is not None:
             made = Path(folder) / "int8"
             quantized = quantize(
-                path, made, calibration=options.calibration, samples=count, recipe=recipe, target=options.target
+                path,
+                made,
+                calibration=options.calibration,
+                options=QuantizationOptions(samples=count, recipe=recipe, target=options.target),
             )
             path = quantized.path
         (result,) = evaluate([(path.name, QuestionAnswerer.load(path))], data, limit=options.limit, warm_up=False)

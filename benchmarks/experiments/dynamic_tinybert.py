@@ -9,7 +9,7 @@ batch 1, on drawn weights of BERT-base's and TinyBERT-6L's size (they take the s
     BERT-base FP32 padded to 384 -> true length -> INT8 -> six layers -> tokens dropped
 
 Lengths are the 5th, 15th, .. 95th percentile of SQuAD 1.1 dev windows (mean 177); a step's time is the mean
-of its medians over them. The shares to keep are those that `search-lengths` found for a six-layer model.
+of its medians over them. The shares to keep are those that `search-budgets` found for a six-layer model.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.experiments.block_sparse import EXAMPLES, HIDDEN, inputs_of, write_checkpoint
 from benchmarks.timing import describe_machine, median_ms
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.token_budgets.budgets import budget_file, budget_files
@@ -41,7 +42,12 @@ def make_bundles(folder: Path, samples: int) -> None:
             convert(folder / name, folder / f"{name}-fp16")
         if not (folder / f"{name}-int8").exists():
             data = EXAMPLES / "data" / "questions.json"
-            quantize(folder / f"{name}-fp16", folder / f"{name}-int8", calibration=data, samples=samples)
+            quantize(
+                folder / f"{name}-fp16",
+                folder / f"{name}-int8",
+                calibration=data,
+                options=QuantizationOptions(samples=samples),
+            )
 
 
 def dropping(bundle: Bundle, keep: Keep) -> Engine:

@@ -12,11 +12,13 @@ import argparse
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.timing import describe_machine
+from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.quantize import quantize
 from calibration.quantization.recipes import NNCF_DEFAULT
 from calibration.quantization.report import Quantization
@@ -43,16 +45,25 @@ def main() -> None:
     options = parser.parse_args()
 
     files = {"calibration": options.calibration, "evaluation": options.evaluation}
-    numbers = {"samples": options.samples, "limit": options.limit}
+    wanted = QuantizationOptions(samples=options.samples)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         convert(scaled_checkpoint(options.checkpoint, place / "scaled", decades=options.decades), place / "fp16")
-        plain = quantize(place / "fp16", place / "nncf", recipe=NNCF_DEFAULT, **files, **numbers)
+        plain = quantize(
+            place / "fp16", place / "nncf", options=replace(wanted, recipe=NNCF_DEFAULT), limit=options.limit, **files
+        )
         print(f"{describe_machine()}; {options.limit} questions, factors 1e-{options.decades:g}..1e{options.decades:g}")
         print(f"FP16               {_scores(plain.before)}")
         print(f"NNCF's defaults    {_scores(plain.after)}", flush=True)
         try:
-            ours = quantize(place / "fp16", place / "tool", max_drop=options.max_drop, **files, **numbers)
+            ours = quantize(
+                place / "fp16",
+                place / "tool",
+                options=wanted,
+                gate=AccuracyGate(options.max_drop),
+                limit=options.limit,
+                **files,
+            )
         except CalibrationError as error:
             raise SystemExit(str(error)) from None
         print(f"the tool's choice  {_scores(ours.after)}, {_choice(ours)}")

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.timing import describe_machine, median_ms
-from converters.token_budgets.budgets import dropping_model, read_keep, serialized
+from converters.token_budgets.budgets import read_keep, serialized, token_dropping_model
 from converters.token_budgets.token_dropping import Keep
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML
@@ -38,7 +38,7 @@ def configurations(bundle: Bundle, configs: list[str], rule: str) -> dict[str, K
         keep = Keep(tuple(float(share) for share in text.split(",")))
         if rule == "probe":
             hidden = bundle.manifest.model.hidden
-            guessed = {layer: random.normal(size=hidden).astype(np.float32) for layer in keep.dropping}
+            guessed = {layer: random.normal(size=hidden).astype(np.float32) for layer in keep.dropping_layers}
             keep = replace(keep, probes={layer: fitted.get(layer, guess) for layer, guess in guessed.items()})
         found[text] = keep
     return found
@@ -46,7 +46,7 @@ def configurations(bundle: Bundle, configs: list[str], rule: str) -> dict[str, K
 
 def engine(bundle: Bundle, keep: Keep) -> Engine:
     """The bundle's model with token dropping, compiled as the runtime does."""
-    xml, weights = serialized(dropping_model(bundle, keep))
+    xml, weights = serialized(token_dropping_model(bundle, keep))
     model = {MODEL_XML: np.frombuffer(xml, np.uint8), MODEL_BIN: np.frombuffer(weights, np.uint8)}
     return Engine(replace(bundle, contents=bundle.contents | model))
 

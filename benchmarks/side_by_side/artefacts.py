@@ -125,16 +125,16 @@ class Artefacts:
         self._quantize(bundle, folder)
 
     def _make_budget(self, folder: Path) -> None:
-        from calibration.token_budgets.search_budgets import search_lengths
+        from calibration.token_budgets.options import BudgetSearchOptions
+        from calibration.token_budgets.search_budgets import search_budgets
 
-        search_lengths(
+        search_budgets(
             self.path("int8"),
             folder,
             calibration=self.calibration,
             evaluation=self.calibration,
             max_drop=_BUDGET_DROP,
-            minutes=_BUDGET_MINUTES,
-            questions=_BUDGET_QUESTIONS,
+            options=BudgetSearchOptions(minutes=_BUDGET_MINUTES, questions=_BUDGET_QUESTIONS),
             threads=self.threads,
         )
 

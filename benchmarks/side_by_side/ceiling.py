@@ -111,6 +111,7 @@ def time_split(bundle: Path, tokens: int, peak_gmacs: float, threads: int) -> di
 def make_bert_base(place: Path, calibration: Path) -> Path:
     """Return an INT8 bundle of BERT-base's size with drawn weights: they take the same time as trained ones."""
     from benchmarks.experiments.block_sparse import write_checkpoint
+    from calibration.quantization.options import QuantizationOptions
     from calibration.quantization.quantize import quantize
     from converters.conversion import convert
 
@@ -120,7 +121,7 @@ def make_bert_base(place: Path, calibration: Path) -> Path:
         with tempfile.TemporaryDirectory() as temporary, contextlib.redirect_stdout(sys.stderr):
             write_checkpoint(Path(temporary, "checkpoint"))
             convert(Path(temporary, "checkpoint"), Path(temporary, "fp16"))
-            quantize(Path(temporary, "fp16"), bundle, calibration=calibration, samples=8)
+            quantize(Path(temporary, "fp16"), bundle, calibration=calibration, options=QuantizationOptions(samples=8))
     return bundle
 
 

@@ -153,7 +153,7 @@ def _bundle(text: str) -> tuple[str, Path]:
     if manifest.precision != wanted:
         raise InputError(f"--bundle: {path}: its weights are {manifest.precision}, wanted {wanted} for {name}")
     if name == "budget" and "fast" not in (manifest.budgets or {}):
-        raise InputError(f"--bundle: {path}: has no budget named fast; make it with edge-qa search-lengths")
+        raise InputError(f"--bundle: {path}: has no budget named fast; make it with edge-qa search-budgets")
     return name, Path(path)
 
 

@@ -21,7 +21,7 @@ from benchmarks.side_by_side.rows import (
     version_words,
 )
 from benchmarks.side_by_side.summary import Row, losses, rows_of
-from calibration.quantization.quantize import DEFAULT_SAMPLES
+from calibration.quantization.options import QuantizationOptions
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
 
@@ -143,8 +143,8 @@ def _how(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         f"Sittings, each with new processes: {settings['sittings']}; turns of {settings['turn']} questions, the order "
         f"rotating; fresh processes of each: {settings['starts']}; "
         f"{settings['bulk']} questions in bulk; {settings['capped']} questions for each instruction set.",
-        f"INT8 was calibrated on {calibration['name']}: Edge QA on {DEFAULT_SAMPLES} questions, the others on up to "
-        f"{min(RIVAL_SAMPLES, calibration['questions'])}, as each does by default"
+        f"INT8 was calibrated on {calibration['name']}: Edge QA on {QuantizationOptions.samples} questions, "
+        f"the others on up to {min(RIVAL_SAMPLES, calibration['questions'])}, as each does by default"
         f"{f'; given, and not calibrated here: {given}' if given else ''}.",
         *(f"{row.label}: {row.detail}." for row in rows if row.detail),
         f"System {results['machine']['system']}.",

@@ -9,23 +9,19 @@ from calibration.cli.quantize import size_mb
 from calibration.demo import demo as run_demo
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars, terminal
 
 
 @click.command()
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    default=Path("examples/models/minilm-squad"),
-    show_default=True,
-    help="Checkpoint folder.",
+    help="Checkpoint folder  [default: the one that the project's checkout carries]",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    default=Path("examples/data/questions.json"),
-    show_default=True,
-    help="Questions that calibrate and score.",
+    help="Questions that calibrate and score  [default: those that the project's checkout carries]",
 )
 @click.option(
     "--folder",
@@ -37,16 +33,16 @@ from edge_qa.cli.progress import progress_bar, terminal
 @click.option("--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibration questions.")
 @click.option("--force", is_flag=True, help="Replace these bundles if they exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def demo(checkpoint: Path, data: Path, folder: Path, samples: int, force: bool, as_json: bool) -> None:
+def demo(checkpoint: Path | None, data: Path | None, folder: Path, samples: int, force: bool, as_json: bool) -> None:
     """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""
     result = run_demo(
-        checkpoint,
-        data,
         folder,
+        checkpoint=checkpoint,
+        data=data,
         samples=samples,
         force=force,
         say=lambda line: click.echo(line, err=True),
-        progress=progress_bar("evaluate"),
+        progress=progress_bars(),
         bars=terminal(),
     )
     before, after = result.quantization.before, result.quantization.after

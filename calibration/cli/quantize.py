@@ -2,19 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
-from calibration.quantization.quantize import DEFAULT_SAMPLES
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
 
@@ -46,7 +45,11 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 )
 @click.option("--metric", type=click.Choice(sorted(_METRICS)), help="What --max-drop is about: f1 (default) or em.")
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=DEFAULT_SAMPLES, show_default=True, help="Calibration questions."
+    "--samples",
+    type=click.IntRange(min=1),
+    default=QuantizationOptions.samples,
+    show_default=True,
+    help="Calibration questions.",
 )
 @click.option(
     "--target",
@@ -94,16 +97,12 @@ def quantize(
         output,
         calibration=calibration,
         evaluation=evaluation,
-        samples=samples,
-        target=target,
+        options=QuantizationOptions(samples=samples, target=target, seed=seed),
+        gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
-        seed=seed,
-        max_drop=max_drop,
-        metric=_METRICS[metric or "f1"],
         product_errors=html is not None,
         force=force,
-        progress=_stages(),
-        evaluation_progress=progress_bar("evaluate"),
+        progress=progress_bars(),
         bars=terminal(),
     )
     seconds = time.perf_counter() - begin
@@ -124,12 +123,6 @@ def quantize(
 def size_mb(manifest: Manifest) -> float:
     """The size of a bundle's files in MB (10^6 bytes)."""
     return sum(record.bytes for record in manifest.files.values()) / 1e6
-
-
-def _stages() -> Callable[[str], None]:
-    """A gate takes minutes: whoever watches a terminal sees what it is at."""
-    stream = terminal()
-    return (lambda stage: None) if stream is None else (lambda stage: click.echo(stage, file=stream))
 
 
 def _met(result: Quantization, gate: GateResult) -> str:

@@ -6,21 +6,15 @@ from pathlib import Path
 
 import click
 
-from calibration.token_budgets.measure import Rule
-from calibration.token_budgets.page import lengths_page
-from calibration.token_budgets.report import LengthSearch, Standing, budget_names, shares_text
-from calibration.token_budgets.search_budgets import (
-    DEFAULT_GENERATIONS,
-    DEFAULT_MINUTES,
-    DEFAULT_POPULATION,
-    DEFAULT_QUESTIONS,
-    DEFAULT_SAMPLES,
-)
-from calibration.token_budgets.search_budgets import search_lengths as run_search
+from calibration.token_budgets.options import BudgetSearchOptions
+from calibration.token_budgets.page import budgets_page
+from calibration.token_budgets.report import BudgetSearch, Standing, budget_names, shares_text
+from calibration.token_budgets.search_budgets import search_budgets as run_search
+from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import progress_bar, terminal
+from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 
 _COUNT = click.IntRange(min=1)
@@ -33,7 +27,7 @@ _COUNT = click.IntRange(min=1)
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Training questions with contexts: they fit and score the configurations.",
+    help="Training questions with contexts: they fit and score the budgets.",
 )
 @click.option(
     "--evaluation", required=True, type=click.Path(path_type=Path), help="Questions that decide what is stored."
@@ -47,18 +41,26 @@ _COUNT = click.IntRange(min=1)
     help="Points of F1 that the budget `fast` may lose on --evaluation; `balanced` may lose a third.",
 )
 @click.option(
-    "--questions", type=_COUNT, default=DEFAULT_QUESTIONS, show_default=True, help="Questions to search with."
+    "--questions",
+    type=_COUNT,
+    default=BudgetSearchOptions.questions,
+    show_default=True,
+    help="Questions to search with.",
 )
-@click.option("--samples", type=_COUNT, default=DEFAULT_SAMPLES, show_default=True, help="Questions to fit probes on.")
 @click.option(
-    "--population", type=_COUNT, default=DEFAULT_POPULATION, show_default=True, help="Configurations a generation."
+    "--samples", type=_COUNT, default=BudgetSearchOptions.samples, show_default=True, help="Questions to fit probes on."
 )
-@click.option("--generations", type=_COUNT, default=DEFAULT_GENERATIONS, show_default=True, help="At most so many.")
+@click.option(
+    "--population", type=_COUNT, default=BudgetSearchOptions.population, show_default=True, help="Budgets a generation."
+)
+@click.option(
+    "--generations", type=_COUNT, default=BudgetSearchOptions.generations, show_default=True, help="At most so many."
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     callback=finite,
-    default=DEFAULT_MINUTES,
+    default=BudgetSearchOptions.minutes,
     show_default=True,
     help="The search ends after this time with what it has.",
 )
@@ -80,7 +82,7 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the picture.")
 @click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every budget.")
 def search_budgets(
     bundle: Path,
     output: Path,
@@ -92,7 +94,7 @@ def search_budgets(
     population: int,
     generations: int,
     minutes: float,
-    rule: Rule,
+    rule: TokenRule,
     limit: int | None,
     seed: int,
     threads: int | None,
@@ -111,6 +113,15 @@ def search_budgets(
         check_file(html, force=force, sources=read, others=[output, state])
     if state is not None:
         check_file(state, force=True, sources=read, others=[output])
+    options = BudgetSearchOptions(
+        questions=questions,
+        samples=samples,
+        population=population,
+        generations=generations,
+        minutes=minutes,
+        rule=rule,
+        seed=seed,
+    )
     with resumable(None if state is None else f"the same command goes on from {state}"):
         result = run_search(
             bundle,
@@ -118,33 +129,20 @@ def search_budgets(
             calibration=calibration,
             evaluation=evaluation,
             max_drop=max_drop,
-            questions=questions,
-            samples=samples,
-            population=population,
-            generations=generations,
-            minutes=minutes,
-            rule=rule,
+            options=options,
             limit=limit,
-            seed=seed,
             threads=threads,
             state=state,
             force=force,
-            progress=_stages(),
-            probe_progress=progress_bar("probes"),
-            search_progress=_standing(max_drop),
-            evaluation_progress=progress_bar("questions"),
+            progress=progress_bars(),
+            report=_standing(max_drop),
         )
     if html is not None:
-        write_file(html, lengths_page(result))
+        write_file(html, budgets_page(result))
     if as_json:
         echo_json(result.as_json())
         return
     click.echo("\n".join(_summary(result, output)))
-
-
-def _stages() -> Callable[[str], None]:
-    stream = terminal()
-    return (lambda stage: None) if stream is None else (lambda stage: click.echo(stage, file=stream))
 
 
 def _standing(max_drop: float) -> Callable[[Standing], None]:
@@ -172,10 +170,10 @@ def standing_line(standing: Standing, max_drop: float) -> str:
     )
 
 
-def _summary(result: LengthSearch, output: Path) -> Iterator[str]:
+def _summary(result: BudgetSearch, output: Path) -> Iterator[str]:
     full = result.full
     yield (
-        f"{output}: {', '.join(result.budgets)}; {len(result.trials)} configurations searched in "
+        f"{output}: {', '.join(result.budgets)}; {len(result.trials)} budgets searched in "
         f"{result.search_seconds:.0f} s with {result.questions} questions of {result.calibration}"
     )
     yield f"{full.dataset}: {full.scores.questions} questions, end to end; full {full.latency.p50_ms:.2f} ms"

@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from calibration.shrinking.latency_model import Precision
+from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.report import Shrinking
 from calibration.shrinking.shrink import shrink as run_shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import stage_bars
+from edge_qa.cli.progress import progress_bars
 
 
 @click.command()
@@ -71,7 +71,7 @@ def shrink(
     max_drop: float | None,
     limit: int | None,
     method: Method,
-    precision: Precision,
+    precision: LatencyPrecision,
     samples: int,
     seed: int,
     force: bool,
@@ -97,7 +97,7 @@ def shrink(
         samples=samples,
         seed=seed,
         force=force,
-        progress=stage_bars(),
+        progress=progress_bars(),
     )
     seconds = time.perf_counter() - begin
     if as_json:

@@ -12,7 +12,7 @@ from calibration.sparsity.sparsify import sparsify as run_sparsification
 from converters.inspection.plain_words import percent
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 
 _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons removed"}
 
@@ -86,7 +86,7 @@ def sparsify(
         seed=seed,
         least_heads=least_heads,
         force=force,
-        progress=progress_bar("refit" if refit else "calibrate"),
+        progress=progress_bars(),
     )
     seconds = time.perf_counter() - begin
     if as_json:

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calibration.training.options import COMPUTES, DEVICES, DROP_RULES, MODES, RANKINGS, RECIPES, Options
+from calibration.training.options import (
+    COMPUTES,
+    DEVICES,
+    MODES,
+    RANKINGS,
+    RECIPES,
+    TOKEN_RULES,
+    TrainingRecipe,
+    make_recipe,
+)
 from calibration.training.train import check_request
 from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
-from edge_qa.cli.progress import Quiet, stage_bars
+from edge_qa.cli.progress import Quiet, progress_bars
 from edge_qa.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
 _TEACHER = "Checkpoint to learn from; distil needs one, the other recipes that learn from one take CHECKPOINT itself."
 _RANKING = "What prune-gain removes: least gain, least Fisher information, or that with shrink's swaps and refit."
-_RULE = "What ranks tokens in lengthdrop; the one that search-lengths will use, whose default is the same."
+_RULE = "What ranks tokens in lengthdrop; the one that search-budgets will use, whose default is the same."
 
 
 def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
@@ -32,7 +41,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, type=click.Choice(RECIPES), help="What to do.")
+@click.option("--recipe", required=True, type=click.Choice(list(RECIPES)), help="What to do.")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
 @click.option("--teacher", type=click.Path(path_type=Path), help=_TEACHER)
 @click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
@@ -59,7 +68,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
 @_number("--no-answer", "Questions with no answer, to one with (SQuAD 2.0: all).", default=0.0, show_default=True)
 @_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
-@click.option("--rule", type=click.Choice(DROP_RULES), default="probe", show_default=True, help=_RULE)
+@click.option("--rule", type=click.Choice(TOKEN_RULES), default="probe", show_default=True, help=_RULE)
 @click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")
@@ -97,7 +106,7 @@ def train(
             state=state,
             resume=resume,
             force=force,
-            progress=stage_bars(),
+            progress=progress_bars(),
             report=_report(),
         )
     if as_json:
@@ -106,10 +115,10 @@ def train(
     click.echo("\n".join(_summary(result, output)))
 
 
-def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> Options:
+def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> TrainingRecipe:
     """The options, checked. Raises click's UsageError: what does not fit together is wrong usage."""
-    chosen = Options(**given)
     try:
+        chosen = make_recipe(given.pop("recipe"), given)
         check_request(chosen, teacher, evaluation, limit)
     except InputError as error:
         raise click.UsageError(str(error).replace("_", "-")) from None

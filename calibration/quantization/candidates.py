@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from calibration.data.samples import Inputs, draw_samples
 from calibration.quantization.int8_model import attention_products, by_name, prepare, quantize_model
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.product_errors import ProductError, product_errors
-from calibration.quantization.recipes import Recipe
+from calibration.quantization.recipes import QuantizationRecipe
 from converters.ir.storage import write_ir
 from edge_qa._openvino import ov, this_core
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML, Target
+from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML
 from edge_qa.evaluation.dataset import Dataset
 
 Logits = NDArray[np.float32]
@@ -29,7 +30,7 @@ _PROBES = 8
 class Candidate:
     """A quantized model on disk. first: one of the samples that calibrated it."""
 
-    recipe: Recipe
+    recipe: QuantizationRecipe
     folder: Path
     samples: int
     first: Inputs
@@ -42,17 +43,15 @@ class Workshop:
     source: Bundle
     answerer: QuestionAnswerer
     data: Dataset
-    target: Target
-    samples: int
-    seed: int
+    options: QuantizationOptions
     folder: Path
     held: tuple[int, ...] = ()
     bars: TextIO | None = None
 
-    def make(self, recipe: Recipe) -> Candidate:
+    def make(self, recipe: QuantizationRecipe) -> Candidate:
         """Quantize by a recipe. Raises InputError if no sample can be used."""
         samples = self._samples(recipe)
-        model = quantize_model(self._model(), samples, recipe, self.target, names=self._names, bars=self.bars)
+        model = quantize_model(self._model(), samples, recipe, self.options.target, names=self._names, bars=self.bars)
         place = self.folder / str(len(list(self.folder.iterdir())))
         place.mkdir()
         write_ir(model, place)
@@ -67,13 +66,13 @@ class Workshop:
         contents = dict(self.source.contents)
         for name in (MODEL_XML, MODEL_BIN):
             contents[name] = np.fromfile(candidate.folder / name, np.uint8)
-        manifest = replace(self.source.manifest, precision="int8", target=self.target)
+        manifest = replace(self.source.manifest, precision="int8", target=self.options.target)
         return Bundle(path, manifest, contents)
 
     def probes(self) -> list[Inputs]:
         """A handful of inputs that calibrate nothing, if any are held out."""
         held = [self.data.examples[index] for index in self.held] or self.data.examples
-        return draw_samples(self.answerer, held, _PROBES, seed=self.seed, where=self.data.name)
+        return draw_samples(self.answerer, held, _PROBES, seed=self.options.seed, where=self.data.name)
 
     def product_errors(self, candidate: Candidate) -> list[ProductError]:
         """What each quantized product of a candidate does to the logits, the worst first."""
@@ -89,10 +88,10 @@ class Workshop:
     def _model(self) -> "ov.Model":
         return this_core().read_model(self.source.model_xml, ov.Tensor(self.source.model_bin))
 
-    def _samples(self, recipe: Recipe) -> list[Inputs]:
-        count, held = self.samples * recipe.sample_factor, frozenset(self.held)
+    def _samples(self, recipe: QuantizationRecipe) -> list[Inputs]:
+        count, held = self.options.samples * recipe.sample_factor, frozenset(self.held)
         where = self.data.name
-        return draw_samples(self.answerer, self.data.examples, count, seed=self.seed, where=where, skip=held)
+        return draw_samples(self.answerer, self.data.examples, count, seed=self.options.seed, where=where, skip=held)
 
     @property
     def _names(self) -> dict[str, str]:

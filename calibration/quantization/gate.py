@@ -6,40 +6,28 @@ surely too bad; the evaluation file alone decides.
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.quantization.candidates import Candidate, Workshop, logits
+from calibration.quantization.options import AccuracyGate
 from calibration.quantization.product_errors import relative_error
-from calibration.quantization.recipes import Recipe, stages
+from calibration.quantization.recipes import QuantizationRecipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
 from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
-from edge_qa.evaluation.squad_metric import Metric
+from edge_qa.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 
 # A recipe must be faster than a simpler one by this much to be preferred to it: timings are not better than that.
 _CLEARLY_FASTER = 0.97
 # Without answers, ranking tells how often an answer changed, most of which costs no score: only wrecks are ruled out.
 _WRECKED = 25.0
-
-
-@dataclass(frozen=True)
-class Gate:
-    """max_drop: percent points that the metric may lose on the evaluation file."""
-
-    max_drop: float
-    metric: Metric = "f1"
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.max_drop) and self.max_drop >= 0):
-            raise InputError(f"got {self.max_drop}", where="max_drop", wanted="percent points, 0 or more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +42,19 @@ class Chosen:
 
 def search(
     workshop: Workshop,
-    gate: Gate,
+    gate: AccuracyGate,
     ranking: "Ranking",
     test: Dataset,
     *,
     name: Path,
     limit: int | None = None,
-    stage: Callable[[str], None] = lambda name: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Chosen:
     """Return the fastest recipe of the first stage that has one within the gate. name: of the bundle to be written.
 
     Raises CalibrationError if none is, with the one that came closest.
     """
-    return _Search(workshop, gate, ranking, test, name, limit, stage, progress).run()
+    return _Search(workshop, gate, ranking, test, name, limit, progress).run()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +94,17 @@ class _Search:
     def __init__(
         self,
         workshop: Workshop,
-        gate: Gate,
+        gate: AccuracyGate,
         ranking: Ranking,
         test: Dataset,
         name: Path,
         limit: int | None,
-        stage: Callable[[str], None],
         progress: Progress,
     ) -> None:
         self.workshop, self.gate, self.ranking, self.test = workshop, gate, ranking, test
-        self.name, self.limit, self.stage, self.progress = name, limit, stage, progress
+        self.name, self.limit, self.progress = name, limit, progress
         self.trials: list[Trial] = []
-        self.candidates: dict[Recipe, Candidate] = {}
+        self.candidates: dict[QuantizationRecipe, Candidate] = {}
         self.before: Evaluation | None = None
         self.probes = workshop.probes()
         self.wanted = logits(workshop.answerer, self.probes)
@@ -142,21 +128,21 @@ class _Search:
     def attention_products(self) -> Sequence[str]:
         return self.workshop.attention_products()
 
-    def best(self) -> Recipe:
+    def best(self) -> QuantizationRecipe:
         return min(self.trials, key=lambda trial: trial.logit_error).recipe
 
     def worst_products(self) -> Sequence[str]:
-        self.stage("rank the matrix products")
+        self.progress("rank the matrix products")
         return [one.product for one in self.workshop.product_errors(self.candidates[self.best()])]
 
     # The two measurements
 
-    def rank(self, recipes: Sequence[Recipe]) -> list[int]:
+    def rank(self, recipes: Sequence[QuantizationRecipe]) -> list[int]:
         """Make candidates and measure them on the ranking questions; return the places of their trials."""
         answerers: dict[int, QuestionAnswerer] = {}
         first = len(self.trials)
         for recipe in recipes:
-            self.stage(f"try {recipe.name}")
+            self.progress(f"try {recipe.name}")
             candidate = self.workshop.make(recipe)
             self.candidates[recipe] = candidate
             answerer = self.workshop.open(candidate, self.name)
@@ -191,7 +177,7 @@ class _Search:
         if trial.verdict == "not finite":
             return None
         candidate = self.candidates[trial.recipe]
-        self.stage(f"evaluate {trial.recipe.name}")
+        self.progress(f"evaluate {trial.recipe.name}")
         pairs = [(str(self.name), self.workshop.open(candidate, self.name))]
         if self.before is None:
             pairs.insert(0, (str(self.workshop.source.path), self.workshop.answerer))

@@ -10,7 +10,7 @@ from calibration.data.samples import Inputs
 from calibration.quantization.balance import balance_channels
 from calibration.quantization.embeddings import quantize_tables, table_lookups
 from calibration.quantization.overflow import fit_model
-from calibration.quantization.recipes import DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, QuantizationRecipe
 from edge_qa._openvino import ov, without_telemetry
 from edge_qa.bundle.manifest import INPUT_ROLES, Target
 from edge_qa.errors import missing_extra
@@ -34,7 +34,7 @@ NNCF_VERSION: str = nncf.__version__
 def quantize_model(
     model: "ov.Model",
     samples: Sequence[Inputs],
-    recipe: Recipe = DEFAULT,
+    recipe: QuantizationRecipe = DEFAULT,
     target: Target = "any",
     *,
     names: Mapping[str, str] | None = None,
@@ -54,7 +54,7 @@ def quantize_model(
 
 
 def prepare(
-    model: "ov.Model", samples: Sequence[Inputs], recipe: Recipe, *, names: Mapping[str, str] | None = None
+    model: "ov.Model", samples: Sequence[Inputs], recipe: QuantizationRecipe, *, names: Mapping[str, str] | None = None
 ) -> "ov.Model":
     """Return the float model that the recipe quantizes: a copy with balanced channels, or the model itself."""
     if not recipe.balance:
@@ -67,7 +67,7 @@ def prepare(
 def quantize_products(
     model: "ov.Model",
     samples: Sequence[Inputs],
-    recipe: Recipe,
+    recipe: QuantizationRecipe,
     *,
     names: Mapping[str, str] | None = None,
     bars: TextIO | None = None,

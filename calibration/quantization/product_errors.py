@@ -4,7 +4,7 @@ NNCF's model has a switch at each input of a product: from what was quantized ba
 from. With every switch on float it is the float model again; then one product after the other is quantized.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calibration.data.samples import Inputs
 from edge_qa._openvino import ov, this_core
+from edge_qa.progress import Progress, no_progress
 
 _TRANSPARENT = ("Reshape", "Transpose", "Unsqueeze", "Squeeze")
 
@@ -37,7 +38,7 @@ def product_errors(
     original: "ov.Model",
     quantized: "ov.Model",
     samples: Sequence[Inputs],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> list[ProductError]:
     """Return every quantized product with its error, the worst first.
 
@@ -53,7 +54,7 @@ def product_errors(
         _set(switches, "quantized")
         found.append(ProductError(name, relative_error(_logits(quantized, samples), wanted)))
         _set(switches, "float_")
-        progress(number, len(products))
+        progress("measure the matrix products", number, len(products))
     return sorted(found, key=lambda one: (-one.error, one.product))
 
 

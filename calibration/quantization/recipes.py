@@ -8,7 +8,7 @@ BiasCorrection = Literal["fast", "full"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class QuantizationRecipe:
     """How a model is quantized.
 
     balance: give the channels of attention equal ranges first (balance.py), which changes no logit.
@@ -36,9 +36,9 @@ class Recipe:
         }
 
 
-DEFAULT = Recipe("default")
+DEFAULT = QuantizationRecipe("default")
 # NNCF as it comes, for comparisons.
-NNCF_DEFAULT = Recipe("nncf", balance=False)
+NNCF_DEFAULT = QuantizationRecipe("nncf", balance=False)
 
 
 class Knowledge(Protocol):
@@ -47,14 +47,14 @@ class Knowledge(Protocol):
     def attention_products(self) -> Sequence[str]:
         """Products of two activations, by name."""
 
-    def best(self) -> Recipe:
+    def best(self) -> QuantizationRecipe:
         """The recipe so far whose logits are closest to the float model's."""
 
     def worst_products(self) -> Sequence[str]:
         """Every quantized product, the one that does most harm first."""
 
 
-def stages(known: Knowledge) -> Iterator[tuple[Recipe, ...]]:
+def stages(known: Knowledge) -> Iterator[tuple[QuantizationRecipe, ...]]:
     """Yield what to try together: recipes of a stage cost about the same to make, those of later ones more.
 
     First what costs only calibration, and last what costs speed: the products that harm the logits most stay

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from calibration.quantization.product_errors import ProductError
-from calibration.quantization.recipes import DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, QuantizationRecipe
 from calibration.statistics.bootstrap import Drop
 from edge_qa.bundle.manifest import Manifest
 from edge_qa.evaluation.evaluate import Evaluation
@@ -27,7 +27,7 @@ class Trial:
     verdict: "ruled out" where the ranking questions alone show a drop beyond the limit.
     """
 
-    recipe: Recipe
+    recipe: QuantizationRecipe
     logit_error: float
     ranking: Drop | None = None
     latency_ms: float | None = None
@@ -69,7 +69,7 @@ class Quantization:
     samples: int
     before: Evaluation | None
     after: Evaluation | None
-    recipe: Recipe = DEFAULT
+    recipe: QuantizationRecipe = DEFAULT
     gate: GateResult | None = None
     products: tuple[ProductError, ...] = ()
     note: str | None = None

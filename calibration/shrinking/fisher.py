@@ -6,7 +6,7 @@ gradients over examples. A batch gets one mask per example, so that one backward
 example's own gradient. No gradient of a weight is ever computed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from calibration.shrinking.mask_gradients import MaskGradients
 from calibration.torch_model.model import TorchEncoder
 from converters.model.encoder import Encoder
 from edge_qa.errors import missing_extra
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
 try:
@@ -30,7 +31,7 @@ def mask_gradients(
     encoder: Encoder,
     windows: Sequence[AnsweredWindow],
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> MaskGradients:
     """Return each window's gradient of its loss with respect to every head's and every neuron's mask, all masks 1.
 
@@ -53,7 +54,7 @@ def mask_gradients(
                 for target, mask in ((heads[layer], head_mask), (neurons[layer], neuron_mask)):
                     if mask.grad is not None:
                         target[places] = mask.grad.numpy()
-            progress(first + len(places), len(order))
+            progress("importance", first + len(places), len(order))
     finally:
         torch.set_num_threads(before)
     return MaskGradients(tuple(heads), tuple(neurons))

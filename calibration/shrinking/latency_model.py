@@ -22,7 +22,7 @@ from edge_qa._openvino import this_core
 from edge_qa.system.cpu import this_cpu
 
 Run = Callable[[], object]
-Precision = Literal["f32", "int8"]
+LatencyPrecision = Literal["f32", "int8"]
 Timer = Callable[[Mapping[Hashable, Run]], Mapping[Hashable, float]]
 
 _BLOCKS = 4  # alike, in a row: one alone is lost in what surrounds it
@@ -32,7 +32,7 @@ _GRID = 8  # steps from nothing to the whole
 
 
 def measure_costs(
-    encoder: Encoder, tokens: int, *, precision: Precision = "f32", timer: Timer | None = None
+    encoder: Encoder, tokens: int, *, precision: LatencyPrecision = "f32", timer: Timer | None = None
 ) -> StructureCosts:
     """Return the milliseconds of the encoder's layers, batch 1, for one input of `tokens` tokens.
 
@@ -104,7 +104,7 @@ def lower_quartile_ms(runs: Mapping[Hashable, Run], rounds: int | None = None) -
     return {key: float(np.quantile(values, 0.25)) for key, values in times.items()}
 
 
-def compiled_run(encoder: Encoder, tokens: int, precision: Precision = "f32") -> Run:
+def compiled_run(encoder: Encoder, tokens: int, precision: LatencyPrecision = "f32") -> Run:
     """Return a call that runs the encoder once on an input of `tokens` tokens, compiled as the runtime does."""
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",

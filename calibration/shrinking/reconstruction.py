@@ -23,6 +23,7 @@ from calibration.data.samples import Inputs
 from calibration.statistics.least_squares import CHUNK, Moments, Wide
 from converters.model.encoder import Encoder, Linear, Norm
 from converters.verification.reference import Float, apply_linear, apply_norm, neurons
+from edge_qa.progress import Progress, no_progress
 
 # Relative to the mean variance of an input channel. Infinity leaves the weights and corrects the bias.
 RIDGES = (1e-6, 1e-3, 1e-2, 1e-1, 1.0, float("inf"))
@@ -95,7 +96,7 @@ def reconstruct(
     fitting: Sequence[Inputs],
     held_out: Sequence[Inputs],
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[Encoder, tuple[Refit, ...]]:
     """Return the pruned encoder with every attention.output and down refitted to the original's residual stream.
 
@@ -111,7 +112,7 @@ def reconstruct(
             _Part(layer.attention.output, layer.attention_norm, partial(contexts, layer)),
             f"encoder.layer.{index}.attention.output",
         )
-        progress(2 * index + 1, 2 * len(pruned.layers))
+        progress("refit", 2 * index + 1, 2 * len(pruned.layers))
         whole, block = wanted.feed_forwards[0], layer.feed_forwards[0]
         down, second = _refit_part(
             sets,
@@ -119,7 +120,7 @@ def reconstruct(
             _Part(block.down, block.norm, lambda x, _, block=block: neurons(x, block, original.activation)),
             f"encoder.layer.{index}.ffn.0.down",
         )
-        progress(2 * index + 2, 2 * len(pruned.layers))
+        progress("refit", 2 * index + 2, 2 * len(pruned.layers))
         attention = replace(layer.attention, output=output)
         layers.append(replace(layer, attention=attention, feed_forwards=(replace(block, down=down),)))
         reports += [first, second]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.shrinking.latency_model import Precision
+from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.reconstruction import Refit
 from calibration.shrinking.shrinker import Method
 from calibration.shrinking.structure_costs import StructureCosts
@@ -21,7 +21,7 @@ class Timing:
     """
 
     tokens: int
-    precision: Precision
+    precision: LatencyPrecision
     dense_ms: float
     shrunk_ms: float
     predicted: float
@@ -86,7 +86,7 @@ _HOW = {
 def describe_shrinking(
     method: Method,
     speedup: float,
-    precision: Precision,
+    precision: LatencyPrecision,
     structure: CompactionReport,
     calibration: CalibrationRecord,
     source: str,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from calibration.data.answered_windows import AnsweredWindow, draw_answered
 from calibration.data.samples import Inputs, draw_samples
-from calibration.shrinking.latency_model import Precision, compiled_run, lower_quartile_ms, measure_costs
+from calibration.shrinking.latency_model import LatencyPrecision, compiled_run, lower_quartile_ms, measure_costs
 from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.report import Shrinking, Timing, Trial, describe_shrinking
 from calibration.shrinking.shrinker import METHODS, Material, Method, Shrunk, shrink_encoder
@@ -32,8 +32,7 @@ from edge_qa.errors import CalibrationError, CheckpointError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
-
-Progress = Callable[[str, int, int], None]
+from edge_qa.progress import Progress, no_progress
 
 # Questions that rank the speed-ups of a search; the whole evaluation then decides.
 _RANKING = 300
@@ -52,11 +51,11 @@ def shrink(
     max_drop: float | None = None,
     limit: int | None = None,
     method: Method = "full",
-    precision: Precision = "f32",
+    precision: LatencyPrecision = "f32",
     samples: int = 2000,
     seed: int = 0,
     force: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> Shrinking:
     """Write a checkpoint without the heads and neurons that matter least for their time; the source is left alone.
 
@@ -67,7 +66,6 @@ def shrink(
     method: see calibration/shrinking/shrinker.py; all but "magnitude" need the torch extra.
     precision: that the latency is measured in; "int8" needs the calibrate extra, and suits a bundle that
     will be quantized. samples: calibration windows, one a question, drawn with `seed`.
-    progress: called with a stage, and how much of it is done.
     Raises InputError for options or data that do not fit, CheckpointError for a checkpoint that cannot be
     read, shrunk or written back, CalibrationError if no speed-up keeps within `max_drop`; nothing is
     written then.
@@ -89,9 +87,7 @@ def shrink(
 
         def make(wanted: float) -> Shrunk:
             budget = costs.dense / wanted
-            return shrink_encoder(
-                material, costs, budget, method, progress=lambda done, total: progress("refit", done, total)
-            )
+            return shrink_encoder(material, costs, budget, method, progress=progress)
 
         trials: list[Trial] = []
         before = after = drop = None
@@ -190,7 +186,7 @@ def _measure(
     from calibration.shrinking.fisher import mask_gradients
 
     answered = draw_answered(dense, data.examples, samples, seed=seed, where=data.name)
-    gradients = mask_gradients(encoder, answered, progress=lambda done, total: progress("importance", done, total))
+    gradients = mask_gradients(encoder, answered, progress=progress)
     windows = _inputs(dense, answered)
     return Material(encoder, windows, gradients), _mean_length(dense, windows)
 
@@ -255,7 +251,7 @@ class _Judge:
             self.test,
             limit=self.limits[quick],
             warm_up=False,
-            progress=lambda done, total: self.progress("evaluate", done, total),
+            progress=self.progress,
         )[0]
 
 
@@ -293,7 +289,7 @@ def _head_numbers(source: Checkpoint, masks: Masks) -> tuple[tuple[tuple[int, ..
     return tuple(removed), known
 
 
-def _time(dense: Encoder, small: Encoder, tokens: int, precision: Precision, predicted: float) -> Timing:
+def _time(dense: Encoder, small: Encoder, tokens: int, precision: LatencyPrecision, predicted: float) -> Timing:
     runs = {"dense": compiled_run(dense, tokens, precision), "shrunk": compiled_run(small, tokens, precision)}
     times = lower_quartile_ms(runs)
     return Timing(tokens, precision, times["dense"], times["shrunk"], predicted)

@@ -5,7 +5,6 @@ fisher      by the Fisher information of their masks
 full        the same, then swaps inside each layer, then a refit of what follows
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -19,6 +18,7 @@ from calibration.shrinking.reconstruction import Refit, reconstruct
 from calibration.shrinking.structure_costs import StructureCosts
 from converters.model.compaction import keep_heads, keep_neurons
 from converters.model.encoder import Attention, Encoder, FeedForward
+from edge_qa.progress import Progress, no_progress
 
 Method = Literal["magnitude", "fisher", "full"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -56,11 +56,10 @@ def shrink_encoder(
     budget: float,
     method: Method,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Shrunk:
     """Return the encoder without what costs most and matters least; its cost is at most `budget`.
 
-    progress: called with (done, total) parts while they are refitted.
     Raises ValueError if even the smallest model costs more.
     """
     encoder = material.encoder

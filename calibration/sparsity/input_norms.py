@@ -1,6 +1,6 @@
 """How large the inputs of every linear layer are on real questions: what Wanda weighs magnitudes with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,14 @@ from calibration.data.samples import Inputs
 from converters.ir.constants import product_weights
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
 _ops = ov.opset15
 
 
 def input_norms(
-    bundle: Bundle, inputs: Sequence[Inputs], *, progress: Callable[[int, int], None] = lambda done, total: None
+    bundle: Bundle, inputs: Sequence[Inputs], *, progress: Progress = no_progress
 ) -> dict[str, NDArray[np.float64]]:
     """Return ||x||_2 of each input channel of every matrix product with a weight, over all tokens of all inputs.
 
@@ -45,6 +46,6 @@ def input_norms(
         squares = [
             total + request.get_output_tensor(place).data.astype(np.float64) for place, total in enumerate(squares)
         ]
-        progress(done, len(inputs))
+        progress("calibrate", done, len(inputs))
     norms = {source: np.sqrt(total) for source, total in zip(sums, squares, strict=True)}
     return {name: norms[source] for name, source in sources.items()}

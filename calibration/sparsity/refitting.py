@@ -20,6 +20,7 @@ from converters.inspection.zero_patterns import Mask
 from converters.model.encoder import Activation, Encoder, FeedForward, Layer, Linear
 from converters.model.matrices import layer_matrices
 from converters.verification.reference import Float, apply_linear, apply_norm, neurons
+from edge_qa.progress import Progress, no_progress
 
 # Towards the weights as they were, times the mean variance of an input: inputs that hardly vary decide nothing.
 _RIDGE = 0.01
@@ -34,7 +35,7 @@ def prune_and_refit(
     block: Block,
     ratio: float,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[Encoder, list[Mask]]:
     """Return the encoder with the share `ratio` of every matrix at zero, and which weights stay, in graph order.
 
@@ -48,9 +49,12 @@ def prune_and_refit(
     x, ends = embedded(encoder, windows)
     streams = _Streams(ends, x, x)
 
+    def advance() -> None:
+        progress("refit", next(counted), groups)
+
     def prune(linear: Linear, read: Rows, target: Rows) -> Linear:
         moments = _moments(linear, read, target, len(x))
-        linear, mask = prune_linear(linear, moments, block, ratio, advance=lambda: progress(next(counted), groups))
+        linear, mask = prune_linear(linear, moments, block, ratio, advance=advance)
         masks.append(mask)
         return linear
 

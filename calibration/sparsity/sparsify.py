@@ -8,7 +8,7 @@ Embeddings and the two rows of qa_outputs stay as they are. Nothing is trained a
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,8 +42,8 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 
-Progress = Callable[[int, int], None]
 Weights = dict[str, Array]
 
 
@@ -59,7 +59,7 @@ def sparsify(
     seed: int = 0,
     least_heads: int = 1,
     force: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Sparsification:
     """Write a checkpoint without its least important weights, heads or neurons; the source is left alone.
 

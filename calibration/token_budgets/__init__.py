@@ -1,1 +1,1 @@
-"""The search for token budgets: measure configurations, keep the front, write them into a bundle."""
+"""The budget search: measure budgets, keep the front, write them into a bundle."""

@@ -1,8 +1,8 @@
-"""Evolution over token-drop configurations: which to measure next.
+"""Evolution over token budgets: which to measure next.
 
 After Length-Adaptive Transformer (Kim and Cho 2020, arXiv 2010.07003): it begins with constant drop
 rates, and parents are the Pareto front of (latency, F1). Ours besides: beginnings that drop once, and
-three reasons to leave a configuration out before it is measured.
+three reasons to leave a budget out before it is measured.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ Measure = Callable[[Shares, int, Sequence[Trial]], Trial]
 
 @dataclass(frozen=True)
 class Space:
-    """All configurations: a share of the grid for each layer, none above the one before.
+    """All budgets: a share of the grid for each layer, none above the one before.
 
     droppable: for each layer whether it can drop, that is whether it has attention heads.
     grid: falling, from 1.
@@ -34,11 +34,11 @@ class Space:
 
     @property
     def full(self) -> Shares:
-        """The configuration that drops nothing."""
+        """The budget that drops nothing."""
         return (1.0,) * len(self.droppable)
 
     def repaired(self, shares: Iterable[float]) -> Shares:
-        """Return the configuration nearest to any shares: each on the grid, later ones held down by earlier ones."""
+        """Return the budget nearest to any shares: each on the grid, later ones held down by earlier ones."""
         result: list[float] = []
         for share, free in zip(shares, self.droppable, strict=True):
             before = result[-1] if result else 1.0
@@ -48,7 +48,7 @@ class Space:
         return tuple(result)
 
     def beginnings(self, count: int) -> list[Shares]:
-        """Return up to `count` configurations to begin with: constant drop rates and single drops, half and half."""
+        """Return up to `count` budgets to begin with: constant drop rates and single drops, half and half."""
         layers = len(self.droppable)
         rates = [self.repaired(last ** ((i + 1) / layers) for i in range(layers)) for last in self.grid[1:]]
         half = self.grid[len(self.grid) // 2]
@@ -71,7 +71,7 @@ class Space:
         return self.repaired([*before, share, *behind])
 
     def crossed(self, one: Shares, other: Shares) -> Shares:
-        """Return the mean of two configurations."""
+        """Return the mean of two budgets."""
         return self.repaired((a + b) / 2 for a, b in zip(one, other, strict=True))
 
 
@@ -86,7 +86,7 @@ def evolve(
     stop: Callable[[], bool] = lambda: False,
     told: Callable[[Sequence[Trial]], None] = lambda trials: None,
 ) -> list[Trial]:
-    """Measure up to population * generations configurations; returns all of them in the order measured.
+    """Measure up to population * generations budgets; returns all of them in the order measured.
 
     measure: (shares, generation, trials so far) -> what was measured. allowance: percent points of F1
     that a parent may have lost. stop: asked before each measurement. told: after each.
@@ -133,7 +133,7 @@ def _offspring(space: Space, parents: Sequence[Shares], attempts: int, random: n
 
 
 def hopeless(child: Shares, costs: CostModel, trials: Sequence[Trial], best: Sequence[Trial], allowance: float) -> bool:
-    """Return whether a configuration is not worth measuring.
+    """Return whether a budget is not worth measuring.
 
     That is where it is predicted to be no faster than the full model; where it keeps no more anywhere
     than one that lost too much; or no more than one of the front, without being faster.

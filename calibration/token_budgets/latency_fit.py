@@ -1,4 +1,4 @@
-"""How long a token-drop configuration will take, fitted on those that were measured so far.
+"""How long a token budget will take, fitted on those that were measured so far.
 
     relative latency = base + sum over layers of cost_i * share_i + dropping * number of layers that drop
 
@@ -28,12 +28,12 @@ class CostModel:
     dropping: float
 
     def predict(self, shares: Shares) -> float:
-        """Return the relative latency of a configuration."""
+        """Return the relative latency of a budget."""
         return float(_features(shares) @ np.array([self.base, *self.layers, self.dropping]))
 
 
 def fit_costs(layers: int, measured: Sequence[tuple[Shares, float]]) -> CostModel:
-    """Fit on configurations and their relative latencies; on none of them, return what one expects."""
+    """Fit on budgets and their relative latencies; on none of them, return what one expects."""
     expected = np.array([_BASE, *[(1 - _BASE) / layers] * layers, _DROPPING])
     points = [((1.0,) * layers, 1.0), *measured]
     x = np.array([_features(shares) for shares, _ in points])

@@ -1,9 +1,8 @@
-"""Measure one token-drop configuration on this CPU: its latency first, then its F1 for as long as it is worth it."""
+"""Measure one token budget on this CPU: its latency first, then its F1 for as long as it is worth it."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 from calibration.data.samples import Inputs
 from calibration.token_budgets.questions import Questions
 from calibration.token_budgets.trials import Loss, Shares, Trial, Verdict, front, stopped
-from converters.token_budgets.budgets import dropping_model, serialized
+from converters.token_budgets.budgets import serialized, token_dropping_model
 from converters.token_budgets.token_dropping import Keep, Probes
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML
 from edge_qa.inference.engine import Engine
-
-Rule = Literal["probe", "attention"]
 
 # Windows that latency is measured on, and how often: about a second for MiniLM on a machine at rest, and
 # up to MOST_ROUNDS until the standard error is CLOSE_ENOUGH on a busy one.
@@ -28,10 +25,10 @@ STAGES = (30, 100, 300)
 
 @dataclass(frozen=True, eq=False)
 class Workbench:
-    """What all configurations of one search are measured with.
+    """What all budgets of one search are measured with.
 
     probes: of every layer; none ranks the tokens by attention. allowance: percent points of F1 beyond
-    which a configuration is of no use. threads: as for `Engine`.
+    which a budget is of no use. threads: as for `Engine`.
     """
 
     bundle: Bundle
@@ -42,19 +39,19 @@ class Workbench:
     threads: int | None = None
 
     def keep(self, shares: Shares) -> Keep:
-        """Return a configuration in the form that the converters take."""
+        """Return what a budget keeps, in the form that the converters take."""
         plain = Keep(shares, self.step)
-        return replace(plain, probes={layer: self.probes[layer] for layer in plain.dropping if self.probes})
+        return replace(plain, probes={layer: self.probes[layer] for layer in plain.dropping_layers if self.probes})
 
-    def with_dropping(self, shares: Shares) -> Bundle:
-        """Return the bundle, in memory, with a configuration in the place of its model."""
-        xml, weights = serialized(dropping_model(self.bundle, self.keep(shares)))
+    def with_budget(self, shares: Shares) -> Bundle:
+        """Return the bundle, in memory, with a budget in the place of its model."""
+        xml, weights = serialized(token_dropping_model(self.bundle, self.keep(shares)))
         model = {MODEL_XML: np.frombuffer(xml, np.uint8), MODEL_BIN: np.frombuffer(weights, np.uint8)}
         return replace(self.bundle, contents=self.bundle.contents | model)
 
     def measure(self, shares: Shares, generation: int, trials: Sequence[Trial]) -> Trial:
-        """Measure a configuration; `trials` are those measured before, which it has to beat somewhere."""
-        engine = Engine(self.with_dropping(shares), threads=self.threads)
+        """Measure a budget; `trials` are those measured before, which it has to beat somewhere."""
+        engine = Engine(self.with_budget(shares), threads=self.threads)
         try:
             latency = relative_latency(self.questions.answerer.engine, engine, self.latency_inputs())
             if latency >= 1:
@@ -65,7 +62,7 @@ class Workbench:
             engine.close()
 
     def race(self, shares: Shares, latency: float, engine: Engine, generation: int, best: Sequence[Trial]) -> Trial:
-        """Ask the questions until they are all asked or it is clear that the configuration is no good."""
+        """Ask the questions until they are all asked or it is clear that the budget is no good."""
         found: NDArray[np.float64] = np.empty(0)
         verdict: Verdict | None = None
         for end in stages(len(self.questions)):

@@ -1,9 +1,9 @@
-"""The page of a length search: the front as a picture, every configuration, and what became a budget."""
+"""The page of a budget search: the front as a picture, every budget measured, and which were stored."""
 
 import math
 from collections.abc import Sequence
 
-from calibration.token_budgets.report import Finalist, LengthSearch, budget_names
+from calibration.token_budgets.report import BudgetSearch, Finalist, budget_names
 from calibration.token_budgets.trials import Shares, Trial
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
@@ -13,23 +13,23 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 32, 16, 44
 _BAR, _BAR_HEIGHT = 11, 26
 
 
-def lengths_page(result: LengthSearch) -> bytes:
+def budgets_page(result: BudgetSearch) -> bytes:
     """Return the page, UTF-8."""
     sections = [
         Section("Budgets", _budgets(result)),
-        Section("Latency and F1 of every configuration", _picture(result)),
+        Section("Latency and F1 of every budget measured", _picture(result)),
         Section("The front", _front(result)),
         Section("How it was searched", (_story(result),)),
     ]
     return html.page(
         f"{result.path.name}: fewer tokens, less time",
         sections,
-        lead=f"from {result.source_name}, by {len(result.trials)} measured configurations",
-        footer=f"edge-qa search-lengths: bundle {result.manifest.digest}",
+        lead=f"from {result.source_name}, by measuring {len(result.trials)} token budgets",
+        footer=f"edge-qa search-budgets: bundle {result.manifest.digest}",
     )
 
 
-def _budgets(result: LengthSearch) -> tuple[Markup, ...]:
+def _budgets(result: BudgetSearch) -> tuple[Markup, ...]:
     full = result.full
     headers = (
         "budget",
@@ -67,8 +67,8 @@ def _finalist(one: Finalist, name: str) -> tuple[str | Markup, ...]:
     )
 
 
-def _picture(result: LengthSearch) -> tuple[Markup, ...]:
-    """A dot for each configuration that was asked anything, a line through the front."""
+def _picture(result: BudgetSearch) -> tuple[Markup, ...]:
+    """A dot for each budget that was asked anything, a line through the front."""
     # By what was lost: those that stopped early were asked only some of the questions behind the full model's score.
     asked = [(trial.latency, result.full_f1 - trial.drop) for trial in result.trials if trial.drop is not None]
     best = [(trial.latency, result.full_f1 - (trial.drop or 0.0)) for trial in result.front]
@@ -107,9 +107,9 @@ def _picture(result: LengthSearch) -> tuple[Markup, ...]:
         trial = result.finalists[place].trial
         at = x(trial.latency), y(result.full_f1 - (trial.drop or 0.0))
         parts += [_dot(*at, 5.5, "var(--warn)"), html.text(at[0] - 9, at[1] - above[name], name, class_="strong end")]
-    label = "F1 against relative latency: a dot for each configuration, a line through the front, the budgets by name"
+    label = "F1 against relative latency: a dot for each budget, a line through the front, the stored ones by name"
     note = (
-        f"On {result.questions} questions of {result.calibration}. Small dots: every configuration that was asked "
+        f"On {result.questions} questions of {result.calibration}. Small dots: every budget that was asked "
         "anything; those that stopped early are where their first questions put them, and what lost more than "
         "the picture shows stands at its lower edge. Line: the front. A stored budget is where the search "
         "measured it; the table above says what the evaluation file made of it."
@@ -117,7 +117,7 @@ def _picture(result: LengthSearch) -> tuple[Markup, ...]:
     return (html.figure(html.svg(_WIDTH, _HEIGHT, *parts, label=label), html.paragraphs([note], note=True)),)
 
 
-def _front(result: LengthSearch) -> tuple[Markup, ...]:
+def _front(result: BudgetSearch) -> tuple[Markup, ...]:
     headers = ("relative latency", "F1", "lost", "standard error", "tokens left, by layer", "budget")
     rows = [
         (
@@ -134,12 +134,12 @@ def _front(result: LengthSearch) -> tuple[Markup, ...]:
     return html.table(headers, rows, align="rrrr"), html.paragraphs([note], note=True)
 
 
-def _named(result: LengthSearch, trial: Trial) -> str:
+def _named(result: BudgetSearch, trial: Trial) -> str:
     places = [place for place, one in enumerate(result.finalists) if one.trial == trial]
     return budget_names(result.budgets, places[0]) if places else ""
 
 
-def _story(result: LengthSearch) -> Markup:
+def _story(result: BudgetSearch) -> Markup:
     count = dict.fromkeys(("complete", "beyond the drop", "dominated", "not faster"), 0)
     for trial in result.trials:
         count[trial.verdict] += 1
@@ -151,7 +151,7 @@ def _story(result: LengthSearch) -> Markup:
         ("probes fitted on", f"{result.samples} questions of {result.calibration}"),
         ("searched with", f"{result.questions} other questions, against {against}"),
         ("seed", str(result.seed)),
-        ("configurations", ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)),
+        ("budgets measured", ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)),
         ("generations", str(1 + max((trial.generation for trial in result.trials), default=0))),
         ("search", f"{result.search_seconds:.0f} s" + (", stopped by the time limit" if result.stopped_early else "")),
         ("everything", f"{result.seconds:.0f} s"),

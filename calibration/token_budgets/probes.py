@@ -11,7 +11,7 @@ which begin or end the answer (each weighed by its probability). A probe is the 
 the target on the layer's input; a constant does not change the order and is left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError
 from edge_qa.inference.engine import LENGTH_STEP
+from edge_qa.progress import Progress, no_progress
 
 _ops = ov.opset15
 
@@ -45,9 +46,7 @@ class _Moments:
     xy: NDArray[np.float64]
 
 
-def fit_probes(
-    bundle: Bundle, samples: Sequence[Inputs], *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> dict[int, Float]:
+def fit_probes(bundle: Bundle, samples: Sequence[Inputs], *, progress: Progress = no_progress) -> dict[int, Float]:
     """Return a probe, (hidden,), for every layer that has attention heads.
 
     samples: inputs of the contract, batch 1, at their true length. bundle: FP16 or INT8, made by
@@ -61,7 +60,7 @@ def fit_probes(
             total, squares, products = (part.astype(np.float64) for part in (x.sum(0), x.T @ x, x.T @ target))
             new = _Moments(len(x), total, squares, float(target.sum()), products)
             moments[layer] = _sum(moments[layer], new) if layer in moments else new
-        progress(number, len(samples))
+        progress("fit the probes", number, len(samples))
     return {layer: _solve(sums) for layer, sums in moments.items()}
 
 

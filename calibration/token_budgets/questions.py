@@ -1,6 +1,6 @@
-"""The questions of a length search: tokenized once, answered once by the full model, then by every configuration."""
+"""The questions of a budget search: tokenized once, answered once by the full model, then by every budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,10 @@ from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.squad_metric import normalize_answer, per_question
 from edge_qa.inference.batching import LogitsSource, select_many
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.windows import Window
 
 Scores = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def draw_questions(
     places: Sequence[int],
     *,
     seed: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Questions:
     """Prepare the examples at `places`, in a random order, and let the full model answer them.
 
@@ -72,7 +72,7 @@ def draw_questions(
     examples, cut, full = [], [], []
     order = np.random.default_rng(seed).permutation(np.asarray(places, np.int64)).tolist()
     for number, place in enumerate(order, 1):
-        progress(number, len(order))
+        progress("answer with the full model", number, len(order))
         example = data.examples[place]
         if labelled and version == "v1.1" and not example.answers:
             continue

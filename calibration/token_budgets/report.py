@@ -1,4 +1,4 @@
-"""What a length search found: which configurations are scored at the end, which become budgets, and the result."""
+"""What a budget search found: which budgets are scored at the end, which are stored, and the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from calibration.statistics.bootstrap import Drop
-from calibration.token_budgets.measure import Rule
 from calibration.token_budgets.trials import Trial, front
-from edge_qa.bundle.manifest import Manifest
+from edge_qa.bundle.manifest import Manifest, TokenRule
 from edge_qa.evaluation.evaluate import Evaluation
 
 # More would make the last evaluation long: all of them answer every question of it.
@@ -21,7 +20,7 @@ _SHARES = {"fast": 1.0, "balanced": 1 / 3}
 
 @dataclass(frozen=True)
 class Finalist:
-    """A configuration on the evaluation file. relative_latency: median of a question, end to end, against full.
+    """A budget on the evaluation file. relative_latency: median of a question, end to end, against full.
 
     latency_error: half the width of its 95 % interval.
     """
@@ -40,7 +39,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a search stands: configurations done, of at most `total`; the front, the fastest first.
+    """Where a search stands: budgets done, of at most `total`; the front, the fastest first.
 
     seconds_left: at most, as things go.
     """
@@ -52,21 +51,21 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class LengthSearch:
+class BudgetSearch:
     """A bundle with budgets that was written, and the search that found them.
 
-    trials: every configuration that was measured, in that order, on `questions` questions of the
+    trials: every budget that was measured, in that order, on `questions` questions of the
     calibration file, where the full model has full_f1; labelled: by its answers, otherwise by the full
     model's own.
     full: the model that keeps every token, on the evaluation file; finalists: those of the front that
-    were scored there, the fastest first. budgets: name -> which finalist.
+    were scored there, the fastest first. budgets: of those stored, name -> which finalist.
     stopped_early: the time was up before the last generation. notes: what makes the drops worth less than they look.
     """
 
     path: Path
     source_name: str
     manifest: Manifest
-    rule: Rule
+    rule: TokenRule
     step: int
     seed: int
     samples: int
@@ -87,7 +86,7 @@ class LengthSearch:
 
     @property
     def front(self) -> list[Trial]:
-        """The configurations that no other beats in both latency and F1, the fastest first."""
+        """The budgets that no other beats in both latency and F1, the fastest first."""
         return front(self.trials, self.allowance)
 
     def as_json(self) -> dict[str, Any]:
@@ -145,11 +144,11 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
     """Say how close a search came that found nothing."""
     if not finalists:
         fastest = min((trial.latency for trial in trials), default=None)
-        tried = f"none of {len(trials)} configurations was faster than the full model"
+        tried = f"none of {len(trials)} budgets was faster than the full model"
         return tried if fastest is None else f"{tried}, the fastest took {fastest:.2f} of its time"
     one = min(finalists, key=lambda finalist: (not finalist.is_faster, finalist.drop.points))
     return (
-        f"of {len(finalists)} configurations scored on {data} the closest took {one.relative_latency:.2f} "
+        f"of {len(finalists)} budgets scored on {data} the closest took {one.relative_latency:.2f} "
         f"(+-{one.latency_error:.2f}) of the full "
         f"model's time and lost {one.drop.points:.2f} F1 (95 % interval {one.drop.low:.2f} to {one.drop.high:.2f}, "
         f"{one.drop.questions} questions)"
@@ -157,10 +156,10 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
 
 
 def shares_text(trial: Trial) -> str:
-    """Return a configuration as it is written on a command line."""
+    """Return a budget as it is written on a command line."""
     return ",".join(f"{share:g}" for share in trial.shares)
 
 
 def budget_names(budgets: Mapping[str, int], place: int) -> str:
-    """Return the name of the budget that a finalist became, or nothing."""
+    """Return the name under which a finalist is stored, or nothing."""
     return ", ".join(name for name, chosen in budgets.items() if chosen == place)

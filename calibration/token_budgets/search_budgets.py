@@ -1,9 +1,10 @@
-"""Bundle -> the same bundle with token-drop budgets, found by a search on this CPU and stored only if they hold."""
+"""Bundle -> the same bundle with token budgets, found by a search on this CPU and stored only if they hold."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import numpy as np
 from calibration.data.samples import draw_samples, held_out
 from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
 from calibration.token_budgets.evolution import Space, evolve
-from calibration.token_budgets.measure import Rule, Workbench, median_error
+from calibration.token_budgets.measure import Workbench, median_error
+from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.probes import fit_probes
 from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import (
+    BudgetSearch,
     Finalist,
-    LengthSearch,
     Standing,
     budget_limits,
     choose_budgets,
@@ -26,8 +28,8 @@ from calibration.token_budgets.report import (
 from calibration.token_budgets.state import Record
 from calibration.token_budgets.trials import Trial, front
 from calibration.token_budgets.writing import write_budgets
-from converters.conversion import tool_versions
-from converters.token_budgets.budgets import dropping_model
+from converters.bundle_writer import tool_versions
+from converters.token_budgets.budgets import token_dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
@@ -35,111 +37,67 @@ from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
-DEFAULT_QUESTIONS, DEFAULT_SAMPLES = 1000, 1500
-DEFAULT_POPULATION, DEFAULT_GENERATIONS, DEFAULT_MINUTES = 16, 8, 15.0
-
-# Percent points of F1 beyond the gate that a configuration may lose while it is searched for: the
+# Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
 _LEEWAY = 1.0
 
-Counter = Callable[[int, int], None]
 
-
-@dataclass(frozen=True)
-class _Options:
-    """What decides how a search goes, as `search_lengths` takes it."""
-
-    questions: int
-    samples: int
-    population: int
-    generations: int
-    minutes: float
-    rule: Rule
-    seed: int
-    max_drop: float
-    threads: int | None
-
-    def check(self) -> None:
-        """Raise InputError for values that cannot be used."""
-        problems = [
-            f"{name}: got {getattr(self, name)}, wanted at least 1"
-            for name in ("questions", "samples", "population", "generations")
-            if getattr(self, name) < 1
-        ]
-        if not (self.max_drop >= 0 and np.isfinite(self.max_drop)):
-            problems.append(f"max_drop: got {self.max_drop}, wanted percent points, 0 or more")
-        if not self.minutes > 0:
-            problems.append(f"minutes: got {self.minutes}, wanted more than 0")
-        if problems:
-            raise InputError("; ".join(problems))
-
-
-def search_lengths(
+def search_budgets(
     bundle: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
     calibration: str | os.PathLike[str],
     evaluation: str | os.PathLike[str],
     max_drop: float,
-    questions: int = DEFAULT_QUESTIONS,
-    samples: int = DEFAULT_SAMPLES,
-    population: int = DEFAULT_POPULATION,
-    generations: int = DEFAULT_GENERATIONS,
-    minutes: float = DEFAULT_MINUTES,
-    rule: Rule = "probe",
+    options: BudgetSearchOptions = BudgetSearchOptions(),
     limit: int | None = None,
-    seed: int = 0,
     threads: int | None = None,
     state: str | os.PathLike[str] | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda stage: None,
-    probe_progress: Counter = lambda done, total: None,
-    search_progress: Callable[[Standing], None] = lambda standing: None,
-    evaluation_progress: Counter = lambda done, total: None,
-) -> LengthSearch:
+    progress: Progress = no_progress,
+    report: Callable[[Standing], None] = lambda standing: None,
+) -> BudgetSearch:
     """Find how many tokens each layer can let go of, and write the bundle with up to two such budgets.
 
     bundle: FP16 or INT8, made by `edge-qa convert`; budgets that it has are replaced.
-    calibration: training data; `samples` of its questions fit the probes, `questions` others, at most a
-    third of the file, score the configurations. Without answers, the full model's own are taken.
-    evaluation: decides which configurations become budgets; limit: with so many of its questions.
+    calibration: training data, which fits the probes and scores the budgets that are tried. Without answers, the
+    full model's own are taken.
+    evaluation: decides which budgets are stored; limit: with so many of its questions.
     max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
-    population, generations: how many configurations are measured at most, their product.
-    minutes: when this has passed the search ends with what it has.
-    rule: how tokens are ranked, see `converters/token_budgets/token_dropping.py`.
+    threads: as for `QuestionAnswerer.load`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
     Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
     """
     begin = time.monotonic()
-    options = _Options(questions, samples, population, generations, minutes, rule, seed, max_drop, threads)
-    options.check()
+    if not (max_drop >= 0 and math.isfinite(max_drop)):
+        raise InputError(f"got {max_drop}", where="max_drop", wanted="percent points, 0 or more")
     output = Path(os.path.abspath(destination))
     check_destination(output, force=force, sources=[bundle, calibration, evaluation])
     progress("read")
     source = Bundle.load(bundle)
     space = _space(source)
     data, test = read_dataset(calibration), scorable(read_dataset(evaluation))
-    record = Record(None if state is None else Path(state), _fingerprint(source, data, options))
+    record = Record(None if state is None else Path(state), _fingerprint(source, data, options, max_drop, threads))
     record.write()  # fails now if it cannot be written
     answerer = QuestionAnswerer(source, threads=threads)
-    held = held_out(questions, len(data), seed=seed)
-    progress("answer with the full model")
-    asked = draw_questions(answerer, data, held, seed=seed, progress=evaluation_progress)
+    held = held_out(options.questions, len(data), seed=options.seed)
+    asked = draw_questions(answerer, data, held, seed=options.seed, progress=progress)
     probes: Probes = {}
     fitted = 0
-    if rule == "probe":
-        progress("fit the probes")
-        drawn = draw_samples(answerer, data.examples, samples, seed=seed, where=data.name, skip=frozenset(held))
-        probes, fitted = fit_probes(source, drawn, progress=probe_progress), len(drawn)
+    if options.rule == "probe":
+        drawn = draw_samples(
+            answerer, data.examples, options.samples, seed=options.seed, where=data.name, skip=frozenset(held)
+        )
+        probes, fitted = fit_probes(source, drawn, progress=progress), len(drawn)
     bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)
     progress("search")
     searching = time.monotonic()
-    trials = _search(space, bench, record, options, search_progress)
+    trials = _search(space, bench, record, options, report)
     found = time.monotonic()
-    progress("evaluate")
-    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, evaluation_progress)
+    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
     budgets = choose_budgets(finalists, max_drop)
     if not budgets:
         raise CalibrationError(
@@ -155,13 +113,13 @@ def search_lengths(
     for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
             notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
-    result = LengthSearch(
+    result = BudgetSearch(
         path=output,
         source_name=source.path.name,
         manifest=source.manifest,
-        rule=rule,
+        rule=options.rule,
         step=STEP,
-        seed=seed,
+        seed=options.seed,
         samples=fitted,
         questions=len(asked),
         labelled=asked.labelled,
@@ -175,7 +133,7 @@ def search_lengths(
         budgets=budgets,
         search_seconds=found - searching,
         seconds=0.0,
-        stopped_early=found - searching >= 60 * minutes,
+        stopped_early=found - searching >= 60 * options.minutes,
         notes=tuple(notes),
     )
     progress("write")
@@ -189,12 +147,14 @@ def _space(source: Bundle) -> Space:
     space = Space(tuple(bool(count) for count in heads))
     if heads and not any(space.droppable):
         raise BundleError("no layer has attention heads, and only such can drop tokens", where=source.path)
-    # Fails at once, and not after minutes, where the names that dropping needs are not there.
-    dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
+    # Fails at once, and not after minutes, where the names that token dropping needs are not there.
+    token_dropping_model(source, Keep(space.repaired([0.5] * len(heads)), STEP))
     return space
 
 
-def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, str]:
+def _fingerprint(
+    source: Bundle, data: Dataset, options: BudgetSearchOptions, max_drop: float, threads: int | None
+) -> dict[str, str]:
     """What the measurements hang on. How long to search does not: a search may be made longer."""
     cpu = this_cpu()
     return {
@@ -206,14 +166,14 @@ def _fingerprint(source: Bundle, data: Dataset, options: _Options) -> dict[str, 
         "rule": options.rule,
         "step": str(STEP),
         "seed": str(options.seed),
-        "max_drop": f"{options.max_drop:g}",
-        "cpu": f"{cpu.name}, {cpu.instruction_set}, {options.threads or cpu.threads} threads",
+        "max_drop": f"{max_drop:g}",
+        "cpu": f"{cpu.name}, {cpu.instruction_set}, {threads or cpu.threads} threads",
         "openvino": tool_versions()["openvino"],
     }
 
 
 def _search(
-    space: Space, bench: Workbench, record: Record, options: _Options, tell: Callable[[Standing], None]
+    space: Space, bench: Workbench, record: Record, options: BudgetSearchOptions, tell: Callable[[Standing], None]
 ) -> list[Trial]:
     begin, total = time.monotonic(), options.population * options.generations
     known = len(record.trials)
@@ -236,14 +196,14 @@ def _search(
 
 
 def _score(
-    bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Counter
+    bench: Workbench, chosen: Sequence[Trial], test: Dataset, limit: int | None, progress: Progress
 ) -> tuple[Evaluation, list[Finalist]]:
-    """Score and time configurations on the evaluation file, all of them and the full model taking turns."""
+    """Score and time budgets on the evaluation file, all of them and the full model taking turns."""
     answerer = bench.questions.answerer
     pairs = [("full", answerer)]
     for trial in chosen:
-        dropping = bench.with_dropping(trial.shares)
-        pairs.append(("", QuestionAnswerer(dropping, threads=bench.threads, tokenizer=answerer.tokenizer)))
+        bundle = bench.with_budget(trial.shares)
+        pairs.append(("", QuestionAnswerer(bundle, threads=bench.threads, tokenizer=answerer.tokenizer)))
     full, *results = evaluate(pairs, test, limit=limit, progress=progress)
     for _, one in pairs[1:]:
         one.close()

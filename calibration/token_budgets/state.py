@@ -1,4 +1,4 @@
-"""The state of a length search on disk, so that one that was interrupted goes on where it stood."""
+"""The state of a budget search on disk, so that one that was interrupted goes on where it stood."""
 
 import json
 import math
@@ -27,7 +27,7 @@ class _State:
 class Record:
     """The trials of a search, each written down as soon as it is measured.
 
-    A search is begun anew with the same seed and asks for the same configurations; what is on record is
+    A search is begun anew with the same seed and asks for the same budgets; what is on record is
     not measured again.
     """
 

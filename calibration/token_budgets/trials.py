@@ -1,4 +1,4 @@
-"""What is measured of a token-drop configuration, which are worth keeping, and when to stop measuring one."""
+"""What is measured of a token budget, which are worth keeping, and when to stop measuring one."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 Shares = tuple[float, ...]
 Verdict = Literal["complete", "beyond the drop", "dominated", "not faster"]
 
-# One-sided 95 %: a configuration goes when even so kind a reading of its questions is not good enough.
+# One-sided 95 %: a budget goes when even so kind a reading of its questions is not good enough.
 _KINDNESS = 1.64
 # In percent points: as if half a question more had been lost or won. Where a hundred answers are the
 # same, the hundred and first may still be lost; their variance, which is 0, does not know that.
@@ -21,7 +21,7 @@ _UNSEEN = 50.0
 
 @dataclass(frozen=True)
 class Trial:
-    """A configuration and what was measured of it.
+    """A budget and what was measured of it.
 
     latency: measured, relative to the full model's. f1: in percent, and drop: percent points less than
     the full model's, on the `questions` that were asked before it stopped; error: the drop's standard
@@ -84,7 +84,7 @@ def _eligible(trials: Iterable[Trial], allowance: float) -> Iterable[tuple[float
 
 
 def stopped(loss: Loss, latency: float, best: Sequence[Trial], allowance: float) -> Verdict | None:
-    """Return why a configuration need not be asked further, or None if it may still join the front `best`."""
+    """Return why a budget need not be asked further, or None if it may still join the front `best`."""
     if loss.kindest > allowance:
         return "beyond the drop"
     if any(one.latency <= latency and one.drop is not None and one.drop <= loss.kindest for one in best):

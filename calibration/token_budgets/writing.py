@@ -1,4 +1,4 @@
-"""Write a bundle with the budgets that a length search chose, and check that each computes what was scored."""
+"""Write a bundle with the budgets that a budget search chose, and check that each computes what was scored."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,29 +6,25 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.token_budgets.measure import Workbench
-from calibration.token_budgets.report import Finalist, LengthSearch
-from converters.conversion import tool_versions
+from calibration.token_budgets.report import BudgetSearch, Finalist
+from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import budget_files, budget_record
 from converters.token_budgets.token_dropping import Keep
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import CARD, TOKENIZER, Budget, Manifest, ScoreRecord, Step
+from edge_qa.bundle.manifest import Budget, Manifest, ScoreRecord
 from edge_qa.errors import CalibrationError
 from edge_qa.evaluation.dataset import Dataset, Example
 
 
 def write_budgets(
-    bench: Workbench, result: LengthSearch, data: Dataset, example: Example, *, force: bool = False
+    bench: Workbench, result: BudgetSearch, data: Dataset, example: Example, *, force: bool = False
 ) -> Manifest:
     """Write the bundle with its budgets and check that each of them answers."""
     source = bench.bundle
     chosen = {name: result.finalists[place] for name, place in result.budgets.items()}
     keeps = {name: bench.keep(one.trial.shares) for name, one in chosen.items()}
     with new_bundle(result.path, force=force) as draft:
-        for file, content in budget_files(source, keeps).items():
-            draft.add(file, content)
-        draft.add(TOKENIZER, source.contents[TOKENIZER].tobytes())
-        draft.add(CARD, source.contents[CARD].tobytes())
         options = {
             "rule": result.rule,
             "step": str(result.step),
@@ -39,18 +35,13 @@ def write_budgets(
             "calibration": data.name,
             "calibration_sha256": data.sha256,
         }
-        step = Step("search-lengths", options, source.manifest.digest, tool_versions())
-        manifest = draft.seal(
-            model=source.manifest.model,
-            io=source.manifest.io,
-            precision=source.manifest.precision,
-            target=source.manifest.target,
-            defaults=source.manifest.defaults,
-            lineage=(*source.manifest.lineage, step),
+        parts = replace(
+            parts_of_successor(source, made_by("search-budgets", options, source.manifest.digest)),
             budgets={name: _budget(name, keeps[name], one) for name, one in chosen.items()},
             scores=_scores(source.manifest.scores, result.full.record()),
         )
-        _check_answers(bench, replace(Bundle.load(draft.folder), path=result.path), chosen, example)
+        manifest = write_parts(draft, budget_files(source, keeps), parts)
+        _check_answers(bench, read_back(draft, result.path), chosen, example)
     return manifest
 
 
@@ -71,7 +62,7 @@ def _check_answers(bench: Workbench, written: Bundle, chosen: dict[str, Finalist
     for name, finalist in chosen.items():
         stored = QuestionAnswerer(written, budget=name, threads=bench.threads, tokenizer=answerer.tokenizer)
         scored = QuestionAnswerer(
-            bench.with_dropping(finalist.trial.shares), threads=bench.threads, tokenizer=answerer.tokenizer
+            bench.with_budget(finalist.trial.shares), threads=bench.threads, tokenizer=answerer.tokenizer
         )
         both = [
             np.concatenate([*start, *end]) for start, end in (one.engine.logits(windows) for one in (stored, scored))

@@ -105,7 +105,7 @@ class TorchEncoder(nn.Module):
         if trace is not None:
             trace.hidden.append(x)
         question = (types == 0) & (self.template.token_types > 1)
-        dropper = Dropper(self.head, keep, question, lengths) if keep is not None and keep.dropping else None
+        dropper = Dropper(self.head, keep, question, lengths) if keep is not None and keep.dropping_layers else None
         there = real
         for index, layer in enumerate(self.layers):
             drop = dropper.step(index, x, there) if dropper is not None else None

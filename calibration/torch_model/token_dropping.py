@@ -47,7 +47,7 @@ class Dropper:
 
     def step(self, index: int, x: Tensor, there: Tensor) -> Drop | None:
         """The choice in this layer, which reads x, or None if all tokens go on."""
-        if index not in self.keep.dropping:
+        if index not in self.keep.dropping_layers:
             return None
         if self.passed:
             self.question = self.question.gather(1, self.passed[-1][1].kept)

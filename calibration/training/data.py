@@ -6,7 +6,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -21,6 +21,7 @@ from edge_qa.bundle.manifest import Defaults
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, read_dataset
 from edge_qa.files import write_file
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens
 from edge_qa.text.windows import Window, make_windows
@@ -61,7 +62,7 @@ def training_windows(
     *,
     no_answer: float = 0.0,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Windows:
     """Return the windows of a data set that can be learnt from, from the file in `folder` if it was made before.
 
@@ -95,7 +96,7 @@ def training_windows(
             types.append(window.token_type_ids.astype(np.int8))
             targets.append(target)
         if number % 500 == 0 or number == len(pairs):
-            progress(number, len(pairs))
+            progress("windows", number, len(pairs))
     if not any(target != (0, 0) for target in targets):
         raise InputError(
             f"no answer stands in the text of its question ({len(dataset)} questions)",

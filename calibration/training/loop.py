@@ -10,8 +10,8 @@ from typing import Any
 from calibration.torch_model.model import TorchEncoder
 from calibration.training.batches import Batch, Batches
 from calibration.training.curve import Meter, Point, Report
-from calibration.training.options import Options
-from calibration.training.recipes.recipe import SCORES, Forward, Recipe, Step
+from calibration.training.options import TrainingRecipe
+from calibration.training.recipes.hooks import SCORES, Forward, RecipeHooks, Step
 from calibration.training.settings import release_memory
 from calibration.training.state import State, load_state, save_state
 from calibration.training.stopping import StopRequests, stop_requests
@@ -38,9 +38,9 @@ class Lesson:
     the same run from others. score: encoder -> exact match, where there is one, and F1; None to measure nothing.
     """
 
-    recipe: Recipe
+    recipe: RecipeHooks[Any]
     batches: Batches
-    options: Options
+    options: TrainingRecipe
     total: int
     device: torch.device
     compute: torch.dtype

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.training.curve import Point
-from calibration.training.options import Options
+from calibration.training.options import TrainingRecipe
 from edge_qa.evaluation.evaluate import Evaluation
 
 
@@ -38,7 +38,7 @@ class Training:
         }
 
 
-def describe(training: Training, options: Options, source: str, data: str, teacher: str | None) -> str:
+def describe(training: Training, options: TrainingRecipe, source: str, data: str, teacher: str | None) -> str:
     """Return the model card's paragraph: the recipe, what it did, and the curve; source, teacher: hashes."""
     told = ", ".join(f"{name} {value}" for name, value in options.told().items())
     lines = [f"## Trained with edge-qa train ({training.recipe})", ""]

@@ -17,8 +17,8 @@ from calibration.training.curve import Report
 from calibration.training.data import training_windows
 from calibration.training.folder import STATE
 from calibration.training.loop import Lesson, train_model
-from calibration.training.options import Device, Options
-from calibration.training.recipes.recipe import Task
+from calibration.training.options import Device, TrainingRecipe
+from calibration.training.recipes.hooks import Task
 from calibration.training.recipes.table import recipe_class
 from calibration.training.result import Training, describe
 from calibration.training.settings import batch_tokens, compute_type, find_device, use_threads
@@ -30,6 +30,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, EdgeQAError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
+from edge_qa.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,11 @@ class Run:
     teacher: tuple[Checkpoint, Encoder] | None
     data: Path
     folder: Path
-    options: Options
+    options: TrainingRecipe
     device: Device
     test: Dataset | None
     limit: int | None
-    progress: Callable[[str, int, int], None]
+    progress: Progress
     report: Callable[[Report], None]
 
     def train(self, target: Path, *, resume: bool, force: bool) -> Training:
@@ -60,13 +61,13 @@ class Run:
             self.folder,
             no_answer=options.no_answer,
             seed=options.seed,
-            progress=lambda done, total: self.progress("windows", done, total),
+            progress=self.progress,
         )
         tokens = options.batch_tokens or batch_tokens(device)
         compute = compute_type(options.compute, device)
         batches = Batches(windows, tokens, options.seed, device)
         total = options.steps or batches.steps(options.epochs)
-        recipe = recipe_class(options.recipe)(
+        recipe = recipe_class(options.name)(
             Task(options, self.source, self.encoder, self.data, self.folder, device, self.progress)
         )
         teacher = file = None
@@ -119,7 +120,7 @@ class Run:
             scores = found[-1] if found else self._evaluate(encoder)
         result = Training(
             target,
-            options.recipe,
+            options.name,
             total,
             len(windows),
             device.type,
@@ -154,6 +155,6 @@ class Run:
                     test,
                     limit=self.limit,
                     warm_up=False,
-                    progress=lambda done, total: self.progress("evaluate", done, total),
+                    progress=self.progress,
                 )
         return found[0]

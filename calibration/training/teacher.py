@@ -7,7 +7,7 @@ import numpy as np
 from calibration.torch_model.token_dropping import MASKED
 from calibration.training.batches import Batch
 from calibration.training.data import Windows
-from calibration.training.recipes.recipe import Forward
+from calibration.training.recipes.hooks import Forward
 from edge_qa.errors import missing_extra
 from edge_qa.files import write_file
 

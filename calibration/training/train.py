@@ -5,14 +5,13 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibration.training.folder import STATE, check_state_folder, clear_state_folder, locked
-from calibration.training.options import DEVICES, Device, Options
+from calibration.training.options import DEVICES, Device, TrainingRecipe
+from converters.bundle_writer import check_tokenizer
 from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
-from converters.conversion import check_tokenizer
 from converters.families import read_encoder
 from converters.families.formats import CHECKPOINT_FORMATS
 from converters.model.compaction import compact
@@ -21,12 +20,12 @@ from edge_qa.errors import CheckpointError, InputError, ResourceError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import scorable
 from edge_qa.files import check_destination
+from edge_qa.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from calibration.training.curve import Report
     from calibration.training.result import Training
 
-Progress = Callable[[str, int, int], None]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 def train(
     checkpoint: str | os.PathLike[str],
     destination: str | os.PathLike[str],
-    options: Options,
+    recipe: TrainingRecipe,
     *,
     data: str | os.PathLike[str],
     teacher: str | os.PathLike[str] | None = None,
@@ -44,11 +43,12 @@ def train(
     state: str | os.PathLike[str] | None = None,
     resume: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
     report: "Callable[[Report], None]" = lambda report: None,
 ) -> "Training":
     """Write the checkpoint that a recipe makes of another; the source is left alone.
 
+    recipe: one of calibration/training/options.py, such as Finetune(epochs=2).
     data: a SQuAD file, or JSON lines with answers. teacher: a checkpoint with the same tokenizer, whose
     answers are learnt from; recipes that change the model take the checkpoint itself where none is given.
     evaluation: a file to score the result on, with our own runtime, on `limit` of its questions.
@@ -58,7 +58,7 @@ def train(
     Raises InputError for options or data that do not fit, CheckpointError for a checkpoint that cannot be
     read, trained, learnt from or written back, CalibrationError for a run that fails.
     """
-    check_request(options, teacher, evaluation, limit)
+    check_request(recipe, teacher, evaluation, limit)
     if device not in DEVICES:
         raise InputError(f"got {device!r}", where="device", wanted=f"one of {', '.join(DEVICES)}")
     target = Path(os.path.abspath(destination))
@@ -67,8 +67,8 @@ def train(
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     # Neurons that go one by one would move the aligned blocks of the others.
-    encoder = _trainable(source, whole=options.recipe == "lock")
-    taught_by = _teacher(source, teacher, options)
+    encoder = _trainable(source, whole=recipe.name == "lock")
+    taught_by = _teacher(source, teacher, recipe)
     folder = Path(os.path.abspath(state)) if state is not None else target.with_name(f"{target.name}.state")
     check_state_folder(folder, target, read, resume=resume)
     try:
@@ -80,7 +80,7 @@ def train(
     # Imported here, because it brings torch.
     from calibration.training.run import Run
 
-    run = Run(source, encoder, taught_by, Path(data), folder, options, device, test, limit, progress, report)
+    run = Run(source, encoder, taught_by, Path(data), folder, recipe, device, test, limit, progress, report)
     with locked(folder):
         try:
             # Again: another run may have stopped there since.
@@ -96,34 +96,29 @@ def train(
 
 
 def check_request(
-    options: Options,
+    recipe: TrainingRecipe,
     teacher: str | os.PathLike[str] | None,
     evaluation: str | os.PathLike[str] | None,
     limit: int | None,
 ) -> None:
     """Raise InputError for values that cannot be used or do not fit together; nothing is read."""
-    options.check()
-    if evaluation is None and (limit is not None or options.evaluations > 1):
+    if evaluation is None and (limit is not None or recipe.evaluations > 1):
         raise InputError(
             "there is nothing to score on",
             where="limit, evaluations",
             remedy="give `evaluation`, or leave them out",
         )
-    learns = _learns(options)
+    learns = recipe.learns_from_teacher
     if teacher is not None and not learns:
         raise InputError(
-            f"{options.recipe} learns nothing from one",
+            f"{recipe.name} learns nothing from one",
             where="teacher",
             remedy="give a `distillation` of 0.9, or no teacher",
         )
-    if teacher is None and options.recipe == "distil":
+    if teacher is None and recipe.name == "distil":
         raise InputError("learns from a teacher", where="distil", remedy="give `teacher`")
-    if teacher is None and not options.taught and (learns or "temperature" in options.told()):
-        raise InputError("what is asked for comes from a teacher", where=options.recipe, remedy="give `teacher`")
-
-
-def _learns(options: Options) -> bool:
-    return bool(options.teacher_share or options.hidden_weight or options.attention_weight)
+    if teacher is None and not recipe.taught and (learns or "temperature" in recipe.told()):
+        raise InputError("what is asked for comes from a teacher", where=recipe.name, remedy="give `teacher`")
 
 
 def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
@@ -131,7 +126,7 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     from calibration.torch_model.model import untrainable
 
     encoder = read_encoder(source) if whole else compact(read_encoder(source))
-    check_tokenizer(source, encoder.vocabulary)
+    check_tokenizer(source.tokenizer, encoder.vocabulary, source.path)
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
@@ -143,12 +138,12 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
 
 
 def _teacher(
-    source: Checkpoint, teacher: str | os.PathLike[str] | None, options: Options
+    source: Checkpoint, teacher: str | os.PathLike[str] | None, recipe: TrainingRecipe
 ) -> tuple[Checkpoint, Encoder] | None:
     """The teacher, if the recipe has one. Raises CheckpointError if it reads other tokens."""
     if teacher is None:
         # Recipes that change the model learn from what it was.
-        return (source, _trainable(source)) if options.taught and _learns(options) else None
+        return (source, _trainable(source)) if recipe.taught and recipe.learns_from_teacher else None
     other = read_checkpoint(teacher)
     encoder = _trainable(other)
     if other.tokenizer != source.tokenizer and _vocabulary(other) != _vocabulary(source):
@@ -158,7 +153,7 @@ def _teacher(
             remedy="give one with the same tokenizer",
         )
     student = _trainable(source)
-    check_tokenizer(replace(other, tokenizer=source.tokenizer), encoder.vocabulary)
+    check_tokenizer(source.tokenizer, encoder.vocabulary, other.path)
     types = (encoder.token_types, max(1, student.token_types))
     # A teacher with none leaves them out.
     if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:

@@ -12,6 +12,7 @@ from converters.checkpoints.weights import WEIGHT_FILES, find_weight_files, read
 from converters.model.encoder import Array
 from converters.tokenization.tokenizer import VOCABULARY_FILES, read_tokenizer
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE")
 
@@ -78,6 +79,7 @@ def _read_folder(folder: Path) -> Checkpoint:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises CheckpointError."""
     try:
+        refuse_pointer(path, CheckpointError, path)
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(

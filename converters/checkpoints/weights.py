@@ -8,6 +8,7 @@ import numpy as np
 from converters.checkpoints.torch_pickle.reader import read_state_dict
 from converters.model.encoder import Array
 from edge_qa.errors import CheckpointError, missing_extra
+from edge_qa.git_lfs import refuse_pointer
 
 try:
     import safetensors
@@ -59,6 +60,7 @@ def write_weights(folder: Path, tensors: dict[str, Array]) -> None:
 
 
 def _weight_map(path: Path) -> dict[str, str]:
+    refuse_pointer(path, CheckpointError, path)
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         weight_map = index["weight_map"]
@@ -85,7 +87,8 @@ def _shards(index: Path) -> list[Path]:
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
-        path.open("rb").close()  # safetensors says "no such file" where the permission is missing
+        # Opened here, because safetensors says "no such file" where the permission is missing.
+        refuse_pointer(path, CheckpointError, path)
         with safetensors.safe_open(path, framework="numpy") as file:
             names = list(file.keys())
             if all(file.get_slice(name).get_dtype() != "BF16" for name in names):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.reading import TensorReader
-from converters.ir.graph import attention_scale
-from converters.model.encoder import Attention, Embeddings, FeedForward, Layer, Linear
+from converters.model.encoder import Attention, Embeddings, FeedForward, Layer, Linear, attention_scale
 from edge_qa.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)

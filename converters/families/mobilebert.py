@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.layout import checked_layers, finish, prefix_of, rows_of
 from converters.families.reading import TensorReader
-from converters.ir.graph import attention_scale
-from converters.model.encoder import Attention, AttentionInput, Bottleneck, Embeddings, Encoder, FeedForward, Layer
+from converters.model.encoder import (
+    Attention,
+    AttentionInput,
+    Bottleneck,
+    Embeddings,
+    Encoder,
+    FeedForward,
+    Layer,
+    attention_scale,
+)
 
 # Parts of pre-training that play no part in answering.
 _IGNORED = ("pooler.", "cls.", "embeddings.position_ids")

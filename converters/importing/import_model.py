@@ -1,14 +1,13 @@
 """Existing OpenVINO IR or ONNX -> bundle: read, find the roles, free the axes, survey, verify, write."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from converters.conversion import tool_versions
+from converters.bundle_writer import BundleParts, check_tokenizer, made_by, read_back, write_parts
 from converters.importing.choose_shape import Shaped, choose_shape
 from converters.importing.compare import Inputs, Limits, Logits, check, largest_difference, pad
 from converters.importing.contract import adapt
@@ -17,17 +16,15 @@ from converters.importing.model_file import Source, one_line, read_source
 from converters.importing.roles import Roles, describe_port, find_roles
 from converters.importing.survey import Survey, survey
 from converters.ir.counting import count
-from converters.ir.storage import write_ir
 from converters.tokenization.wordpiece import wordpiece
 from converters.verification.verify import TOLERANCE
-from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import CARD, TOKENIZER, Defaults, Manifest, ModelRecord, Step
+from edge_qa.bundle.bundle import new_bundle
+from edge_qa.bundle.manifest import Defaults, Manifest, ModelRecord
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.files import check_destination
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.engine import Engine
-from edge_qa.text.tokenizer import TextTokenizer
-
-Progress = Callable[[str], None]
+from edge_qa.progress import Progress, no_progress
 
 # For a model that shows no position table: what BERT and nearly every model after it was trained for.
 _ASSUMED_POSITIONS = 512
@@ -67,7 +64,7 @@ def import_model(
     lower_case: bool = True,
     static: bool = False,
     force: bool = False,
-    progress: Progress = lambda stage: None,
+    progress: Progress = no_progress,
 ) -> Import:
     """Make a bundle of a question-answering model in OpenVINO IR (MODEL.xml beside MODEL.bin) or ONNX.
 
@@ -88,27 +85,26 @@ def import_model(
     source = read_source(path)
     roles = find_roles(source.model, str(path))
     limits, notes = _find_limits(source, roles)
-    notes = (*roles.notes, *notes, *_check_tokenizer(tokenizer_json, limits.vocabulary, str(path)))
+    notes = (*roles.notes, *notes, *_check_tokenizer(tokenizer_json, limits.vocabulary, path))
     progress("compare")
     adapted, io = adapt(source.model, roles)
     shaped = choose_shape(source.model, adapted, roles, limits, keep=static, where=str(path))
     about = survey(shaped.model)
     with new_bundle(target, force=force) as draft:
         progress("write")
-        write_ir(shaped.model, draft.folder)
-        draft.add(TOKENIZER, tokenizer_json.encode())
-        draft.add(CARD, _card(source).encode())
-        manifest = draft.seal(
+        parts = BundleParts(
+            tokenizer=tokenizer_json,
+            card=_card(source),
             model=_describe(shaped, about, limits, str(path)),
+            defaults=Defaults.for_length(shaped.longest),
+            lineage=(made_by("import", _options(source, shaped), source.sha256),),
             io=replace(io, batch=shaped.batch, tokens=shaped.tokens),
             precision=about.precision,
             target=about.target,
-            defaults=Defaults.for_length(shaped.longest),
-            lineage=(Step("import", _options(source, shaped), source.sha256, tool_versions()),),
         )
+        manifest = write_parts(draft, shaped.model, parts)
         progress("verify")
-        # What is verified is what lies on the disk, read as a device will read it.
-        engine = Engine(replace(Bundle.load(draft.folder), path=target))
+        engine = Engine(read_back(draft, target))
         difference = max(shaped.difference, _compare(engine, shaped))
         check(difference, TOLERANCE, str(target))
     return Import(target, manifest, source.format, _list_found(source, roles), (*notes, *shaped.notes), difference)
@@ -127,7 +123,10 @@ def _read_tokenizer(
     assert tokenizer is not None
     path = Path(tokenizer)
     try:
+        refuse_pointer(path, CheckpointError, path)
         read = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(
             f"cannot be read as a tokenizer.json ({one_line(error)})",
@@ -141,14 +140,8 @@ def _read_tokenizer(
     return whole
 
 
-def _check_tokenizer(tokenizer_json: str, vocabulary: int, where: str) -> tuple[str, ...]:
-    ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
-    if ids > vocabulary:
-        raise CheckpointError(
-            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {vocabulary} rows",
-            where=where,
-            remedy="use the tokenizer that belongs to the model",
-        )
+def _check_tokenizer(tokenizer_json: str, vocabulary: int, where: Path) -> tuple[str, ...]:
+    ids = check_tokenizer(tokenizer_json, vocabulary, where)
     if ids < vocabulary:
         return (f"the tokenizer has {ids} ids, the word embeddings {vocabulary} rows: is it this model's own?",)
     return ()

@@ -5,16 +5,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.importing.onnx_files import external_files, without_links
 from edge_qa._openvino import ov, this_core
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 # The versions of the IR that OpenVINO reads.
 _IR_VERSIONS = (10, 11)
 _NET = re.compile(rb"<net\s[^>]*?version\s*=\s*[\"'](\d+)[\"']")
 _HEAD_BYTES = 65536
-# How a tensor of an ONNX file says that its values lie in another file: a StringStringEntryProto with
-# the key "location" (field 1), its value (field 2) follows.
-_EXTERNAL = b"\x0a\x08location\x12"
 _AGAIN = "download or export the model again"
 
 
@@ -29,7 +28,10 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Read MODEL.xml with the MODEL.bin beside it, or MODEL.onnx. Raises CheckpointError."""
+    """Read MODEL.xml with the MODEL.bin beside it, or MODEL.onnx with the files of weights that it names.
+
+    Links are followed, as those of a cache of downloads. Raises CheckpointError.
+    """
     if path.is_dir():
         raise CheckpointError("a folder", where=path, remedy="give the .xml or .onnx file in it")
     kind = path.suffix.lower()
@@ -41,11 +43,12 @@ def read_source(path: Path) -> Source:
     for file in files:
         _check_file(file, path)
     try:
-        sha256 = _hash(files)
         if kind == ".onnx":
-            return Source(path, "ONNX", _read_onnx(path), sha256)
+            others = external_files(path)
+            with without_links(path, others) as real:
+                return Source(path, "ONNX", _read_onnx(real, path), _hash([*files, *others]))
         version = _check_ir(path)
-        return Source(path, f"IR v{version}", this_core().read_model(path), sha256)
+        return Source(path, f"IR v{version}", this_core().read_model(*files), _hash(files))
     except OSError as error:
         raise CheckpointError(
             f"cannot be read ({error.strerror})", where=path, remedy="check its permissions"
@@ -61,9 +64,6 @@ def one_line(error: Exception) -> str:
 
 
 def _check_file(file: Path, model: Path) -> None:
-    if file.is_symlink():
-        # The weights are looked for beside the name, and what a link points to may lie elsewhere.
-        raise CheckpointError("a symbolic link", where=file, remedy="wanted the file itself, copy it with cp -L")
     if not file.exists():
         hint = "give an .xml or .onnx file" if file == model else f"put it beside {model.name}, it holds the weights"
         raise CheckpointError("does not exist", where=file, remedy=hint)
@@ -71,6 +71,7 @@ def _check_file(file: Path, model: Path) -> None:
         raise CheckpointError("not a plain file", where=file, remedy="wanted the file itself")
     if not file.stat().st_size:
         raise CheckpointError("empty", where=file, remedy=_AGAIN)
+    refuse_pointer(file, CheckpointError, file)
 
 
 def _hash(files: list[Path]) -> str:
@@ -99,20 +100,12 @@ def _check_ir(path: Path) -> int:
     return version
 
 
-def _read_onnx(path: Path) -> "ov.Model":
-    if _EXTERNAL in path.read_bytes():
-        raise CheckpointError(
-            "keeps its weights in other files",
-            where=path,
-            remedy=(
-                "save it as one file (onnx.save(onnx.load(PATH), NEW), or torch.onnx.export(..., external_data=False))"
-            ),
-        )
+def _read_onnx(path: Path, name: Path) -> "ov.Model":
     frontend = ov.frontend.FrontEndManager().load_by_framework("onnx")
     try:
         model = frontend.convert(frontend.load(str(path)))
     except Exception as error:  # the frontend's errors have no common class
         raise RuntimeError(str(error)) from None
     if not model.outputs:
-        raise CheckpointError("holds no ONNX graph", where=path, remedy=_AGAIN)
+        raise CheckpointError("holds no ONNX graph", where=name, remedy=_AGAIN)
     return model

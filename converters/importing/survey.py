@@ -8,7 +8,7 @@ import numpy as np
 from converters.ir.constants import Weight, product_weights, stored_values, weight_behind
 from converters.ir.int8_pairs import LARGEST_PAIR, largest_pair
 from edge_qa._openvino import ov
-from edge_qa.bundle.manifest import Precision, Target
+from edge_qa.bundle.manifest import Target, WeightPrecision
 
 _ACTIVATIONS = ("Gelu", "Erf", "Tanh", "Relu", "Swish", "Sigmoid", "HSwish")
 # Only weights are stored in these, or their zero points.
@@ -23,7 +23,7 @@ class Survey:
     hidden: int | None
     heads: tuple[int, ...] | None
     ffn_widths: tuple[tuple[int, ...], ...] | None
-    precision: Precision
+    precision: WeightPrecision
     target: Target | None
 
 
@@ -93,7 +93,7 @@ def _hidden(model: "ov.Model") -> int | None:
     return heads.popitem()[1] if len(heads) == 1 else None
 
 
-def _precision(model: "ov.Model") -> Precision:
+def _precision(model: "ov.Model") -> WeightPrecision:
     kinds = set()
     for node in model.get_ordered_ops():
         if node.get_type_name() == "FakeQuantize":

@@ -1,5 +1,6 @@
 """Look at the weights of a checkpoint or of a bundle."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,11 @@ class Inspection:
 
 
 def inspect_checkpoint(
-    path: Path, *, mask_method: str | None = None, mask_threshold: float | None = None, mask_bias: bool | None = None
+    path: str | os.PathLike[str],
+    *,
+    mask_method: str | None = None,
+    mask_threshold: float | None = None,
+    mask_bias: bool | None = None,
 ) -> Inspection:
     """Look at a checkpoint folder. Raises CheckpointError if it cannot be read.
 
@@ -48,7 +53,7 @@ def inspect_checkpoint(
     settings = pruning_settings(checkpoint, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
     encoder = read_encoder(checkpoint if settings is None else apply_pruning(checkpoint, settings))
     found = recognise(encoder, checkpoint.config)
-    return Inspection(_name(path), "checkpoint", False, found, found.tensors, dict(matrices(encoder)))
+    return Inspection(_name(Path(path)), "checkpoint", False, found, found.tensors, dict(matrices(encoder)))
 
 
 def inspect_bundle(bundle: Bundle) -> Inspection:

@@ -19,8 +19,6 @@ A Linear called X has the constants X.weight and X.bias, in the type that the En
 (`converters/ir/storage.py` decides); float16 ones are widened to float32 where they are read.
 """
 
-import math
-
 import numpy as np
 
 from converters.model.encoder import (
@@ -243,8 +241,3 @@ def _activate(x: "ov.Node", activation: Activation, name: str) -> "ov.Node":
     if activation == "silu":
         return _ops.swish(x, name=name)
     raise AssertionError(activation)
-
-
-def attention_scale(head_size: int) -> float:
-    """The factor that attention scores are multiplied by: 1/sqrt(head size)."""
-    return 1.0 / math.sqrt(head_size)

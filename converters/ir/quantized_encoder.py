@@ -11,8 +11,8 @@ import numpy as np
 
 from converters.ir.bundle_encoder import BundleReader, read_model
 from converters.ir.constants import stored_values, weight_behind
+from converters.model.coded import CodedEmbeddings, CodedLinear, CodedTable
 from converters.model.encoder import Array, Embeddings, Encoder, Linear
-from converters.native.coded import CodedEmbeddings, CodedLinear, CodedTable
 from edge_qa._openvino import ov
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError

@@ -5,6 +5,7 @@ one head's keys and values, W for the width of a feed-forward block. Linear weig
 [out, in] and act as x @ weight.T + bias. Arrays keep the floating type of their checkpoint.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -86,6 +87,11 @@ class Attention:
     @property
     def value_size(self) -> int:
         return self.value.outputs // self.heads if self.heads else 0
+
+
+def attention_scale(head_size: int) -> float:
+    """Return the factor that attention scores are multiplied by: 1/sqrt(head size)."""
+    return 1.0 / math.sqrt(head_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ import numpy as np
 
 from converters.ir.bundle_encoder import read_back
 from converters.ir.quantized_encoder import read_back_quantized
+from converters.model.coded import CodedEmbeddings, code_linear
 from converters.model.encoder import Array, Attention, Embeddings, Encoder, Layer, Linear, Norm
-from converters.native.coded import CodedEmbeddings, code_linear
 from converters.native.packed_file import PackedWriter, head_rows, panels, starts
 from converters.token_budgets.budgets import read_keep
 from converters.token_budgets.token_dropping import Keep

@@ -1,11 +1,10 @@
-"""Several token-drop configurations of one model in one bundle: one IR each, one weights file for all."""
+"""Several token budgets of one model in one bundle: one IR each, one weights file for all."""
 
 import hashlib
 import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from converters.ir.storage import write_ir
 from converters.token_budgets.token_dropping import Keep, drop_tokens
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML, Budget
+from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML, Budget, TokenRule
 from edge_qa.errors import BundleError
 
 _PLACE = re.compile(rb'offset="(\d+)" size="(\d+)"')
@@ -27,7 +26,7 @@ def budget_file(name: str) -> str:
     return f"model.{name}.xml"
 
 
-def dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) -> "ov.Model":
+def token_dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) -> "ov.Model":
     """Return the bundle's model with token dropping. Raises InputError, or BundleError for an imported one."""
     heads = bundle.manifest.model.heads
     if heads is None:
@@ -55,7 +54,7 @@ def budget_files(bundle: Bundle, budgets: Mapping[str, Keep]) -> dict[str, bytes
         places.setdefault(_key(blob[offset : offset + size]), offset)
     files = {MODEL_XML: plain}
     for name, keep in budgets.items():
-        xml, weights = serialized(dropping_model(bundle, keep))
+        xml, weights = serialized(token_dropping_model(bundle, keep))
 
         def move(match: re.Match[bytes], weights: bytes = weights) -> bytes:
             content = weights[int(match[1]) : int(match[1]) + int(match[2])]
@@ -72,7 +71,7 @@ def budget_files(bundle: Bundle, budgets: Mapping[str, Keep]) -> dict[str, bytes
 
 
 def read_keep(bundle: Bundle, budget: Budget) -> Keep:
-    """Return the configuration of a budget in a bundle, its probes read from its IR."""
+    """Return what a budget of a bundle keeps, its probes read from its IR."""
     if budget.rule == "attention":
         return Keep(budget.keep, budget.step)
     model = this_core().read_model(bundle.read(budget.model).tobytes(), ov.Tensor(bundle.model_bin))
@@ -97,7 +96,7 @@ def carry_budgets(source: Bundle, successor: Bundle) -> tuple[dict[str, bytes], 
 
 def budget_record(name: str, keep: Keep, *, f1: float | None = None, relative_latency: float | None = None) -> Budget:
     """Return the manifest's entry of a budget."""
-    rule: Literal["probe", "attention"] = "probe" if keep.probes else "attention"
+    rule: TokenRule = "probe" if keep.probes else "attention"
     return Budget(budget_file(name), tuple(map(float, keep.shares)), rule, keep.step, f1, relative_latency)
 
 

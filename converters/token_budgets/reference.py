@@ -11,7 +11,7 @@ from converters.token_budgets.token_dropping import QUESTION_BONUS, Keep, kept_t
 from converters.verification.reference import Float, Inputs, apply_layer, apply_linear, apply_norm, embed
 
 
-def dropping_logits(encoder: Encoder, inputs: Inputs, keep: Keep) -> tuple[Float, Float]:
+def token_dropping_logits(encoder: Encoder, inputs: Inputs, keep: Keep) -> tuple[Float, Float]:
     """Return the start and end logits, each (batch, tokens) float32; zeros where there is padding."""
     logits = np.zeros((*inputs["input_ids"].shape, 2), np.float32)
     for row, mask in enumerate(inputs["attention_mask"].astype(bool)):
@@ -29,7 +29,7 @@ def _example(encoder: Encoder, inputs: Inputs, keep: Keep) -> Float:
     for index, layer in enumerate(encoder.layers):
         everyone = np.ones((1, 1, 1, x.shape[1]), bool)
         after = apply_layer(x, layer, everyone, encoder.activation)
-        if index in keep.dropping:
+        if index in keep.dropping_layers:
             logits[there] = apply_linear(x, encoder.head)[0]
             scores = _scores(x, layer, keep.probes.get(index), question[there] & (encoder.token_types > 1))
             # A token's output does not hang on which others leave in the same layer.

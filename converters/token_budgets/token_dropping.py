@@ -55,7 +55,7 @@ class Keep:
     probes: Probes = field(default_factory=dict)
 
     @property
-    def dropping(self) -> tuple[int, ...]:
+    def dropping_layers(self) -> tuple[int, ...]:
         """The layers that drop: those that keep less than the layer before them."""
         before = (1.0, *self.shares[:-1])
         return tuple(i for i, (last, share) in enumerate(zip(before, self.shares, strict=True)) if share < last)
@@ -71,11 +71,13 @@ class Keep:
             problems.append(f"got {list(self.shares)}, wanted none above the one before: what is dropped is gone")
         problems += [
             f"layer {i} has no attention heads and cannot drop"
-            for i in self.dropping
+            for i in self.dropping_layers
             if i < len(heads) and heads[i] == 0
         ]
-        if self.probes and not set(self.dropping) <= self.probes.keys():
-            problems.append(f"got probes for layers {sorted(self.probes)}, wanted one for each of {self.dropping}")
+        if self.probes and not set(self.dropping_layers) <= self.probes.keys():
+            problems.append(
+                f"got probes for layers {sorted(self.probes)}, wanted one for each of {self.dropping_layers}"
+            )
         if self.step < 1:
             problems.append(f"got a step of {self.step}, wanted at least 1")
         if problems:
@@ -93,7 +95,7 @@ def drop_tokens(model: "ov.Model", keep: Keep) -> None:
 
     Raises BundleError if the names are not there, so for a model that was imported.
     """
-    if keep.dropping:
+    if keep.dropping_layers:
         _Dropper(model, keep).apply()
 
 
@@ -120,7 +122,8 @@ class _Dropper:
         """How many tokens each example keeps in each layer that drops, (batch, layers); the largest, (layers,)."""
         lengths = _ops.reduce_sum(_ops.convert(self.find("attention_mask"), "i32"), _ints(1), False, name="lengths")
         every = range(self.rows_of("embeddings.position") + 1)
-        rounded = [[kept_tokens(self.keep.shares[i], n, self.keep.step) for i in self.keep.dropping] for n in every]
+        shares = [self.keep.shares[layer] for layer in self.keep.dropping_layers]
+        rounded = [[kept_tokens(share, tokens, self.keep.step) for share in shares] for tokens in every]
         # Looked up, because that takes one node; a longer example never keeps less.
         own = np.minimum(rounded, np.array(every)[:, None])
         counts = _ops.gather(_table(own, "lengths.kept.table"), lengths, _int(0), name="lengths.kept")
@@ -143,7 +146,7 @@ class _Dropper:
         return 0 if node is None else int(node.get_input_partial_shape(0)[0].get_length())
 
     def apply(self) -> None:
-        for place, layer in enumerate(self.keep.dropping):
+        for place, layer in enumerate(self.keep.dropping_layers):
             self.drop(place, layer)
         self.restore()
 
@@ -169,7 +172,7 @@ class _Dropper:
         for reader in (*readers, *shortcuts):
             reader.replace_source_output(_rows(reader.get_source_output(), kept).output(0))
         self.restores.append((logits, kept, stayed))
-        if place + 1 < len(self.keep.dropping):
+        if place + 1 < len(self.keep.dropping_layers):
             self.bias = _ops.select(stayed, _rows(self.bias, kept), _floats(_GONE), name=f"{layer}.drop.bias")
         self.remask(index, stayed)
 

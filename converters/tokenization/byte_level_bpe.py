@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 _SPECIAL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
@@ -20,11 +21,15 @@ def byte_level_bpe(vocabulary: Path, settings: dict[str, Any]) -> Tokenizer:
     """
     merges = vocabulary.with_name("merges.txt")
     try:
+        for file in (vocabulary, merges):
+            refuse_pointer(file, CheckpointError, file)
         vocab = json.loads(vocabulary.read_text(encoding="utf-8"))
         # The first line is the version of the format; after it one pair a line, best first.
         lines = [line for line in merges.read_text(encoding="utf-8").split("\n") if line.strip()]
         pairs = [tuple(line.split(" ")) for line in lines if not line.startswith("#version")]
         tokenizer = Tokenizer(models.BPE(vocab, pairs))
+    except CheckpointError:
+        raise
     except Exception as error:  # the library raises Exception itself for a merge of unknown tokens
         raise CheckpointError(
             f"cannot be read with {merges.name} beside it ({error})",

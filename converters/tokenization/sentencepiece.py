@@ -6,15 +6,17 @@ the protobuf package is needed.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from converters.tokenization.protobuf import fields
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 Scored = list[tuple[str, float]]
 
@@ -39,15 +41,17 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     pieces: Scored = []
     algorithm, unknown, charsmap = _UNIGRAM, 0, b""
     try:
-        for field, value in _fields(path.read_bytes()):
+        content = path.read_bytes()
+        refuse_pointer(content, CheckpointError, path)
+        for field, value in fields(content):
             if field == 1:  # SentencePiece: 1 piece, 2 score, 3 type
-                piece = dict(_fields(value))
+                piece = dict(fields(value))
                 pieces.append((piece[1].decode(), struct.unpack("<f", piece.get(2, bytes(4)))[0]))
             elif field == 2:  # TrainerSpec: 3 model_type, 40 unk_id
-                trainer = dict(_fields(value))
+                trainer = dict(fields(value))
                 algorithm, unknown = trainer.get(3, _UNIGRAM), trainer.get(40, 0)
             elif field == 3:  # NormalizerSpec: 2 precompiled_charsmap
-                charsmap = dict(_fields(value)).get(2, b"")
+                charsmap = dict(fields(value)).get(2, b"")
         if not pieces or not 0 <= unknown < len(pieces):
             raise ValueError("it holds no vocabulary")
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
@@ -171,38 +175,3 @@ def _require_first(path: Path, model: SentencePieceModel, wanted: tuple[str, ...
             wanted=", ".join(wanted),
             remedy="it belongs to another kind of model",
         )
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield (number, value) of each field of a protocol buffer: an int, or the bytes of anything else."""
-    place, end = 0, len(data)
-    while place < end:
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, place = _varint(data, place)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"field of kind {kind}")
-        if place + size > end:
-            raise ValueError("it ends too early")
-        yield key >> 3, data[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number longer than 64 bits")

@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 _KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -100,6 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
+        refuse_pointer(path, CheckpointError, path)
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"not JSON ({error})", where=path, remedy="download the checkpoint again") from None

@@ -12,6 +12,7 @@ from converters.tokenization.byte_level_bpe import byte_level_bpe
 from converters.tokenization.settings import add_tokens, read_settings
 from converters.tokenization.wordpiece import wordpiece
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 Builder = Callable[[Path, dict[str, Any]], Tokenizer]
 
@@ -78,11 +79,14 @@ def _build(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> To
 
 def _read_fast(path: Path, settings: dict[str, Any]) -> Tokenizer:
     try:
+        refuse_pointer(path, CheckpointError, path)
         content = path.read_text(encoding="utf-8")
         state = json.loads(content)
         if _apply(state, settings):
             content = json.dumps(state, ensure_ascii=False)
         return Tokenizer.from_str(content)
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(f"cannot be read ({error})", where=path, remedy="download the checkpoint again") from None
 

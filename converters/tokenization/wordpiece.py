@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from converters.tokenization.settings import mark_special, special_token
 from edge_qa.errors import CheckpointError
+from edge_qa.git_lfs import refuse_pointer
 
 _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 
@@ -18,6 +19,7 @@ def wordpiece(vocabulary: Path, settings: dict[str, Any]) -> Tokenizer:
     tokenizer_config.json names them. Raises CheckpointError.
     """
     try:
+        refuse_pointer(vocabulary, CheckpointError, vocabulary)
         # Not splitlines: a vocabulary may hold other characters that end lines, such as U+2028.
         lines = vocabulary.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,20 +1,18 @@
-"""A checkpoint of an architecture with no module of its own -> bundle: trace, verify against torch, write."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""A checkpoint of an architecture with no module of its own -> model: trace it, and verify against torch."""
 
 import numpy as np
 
+from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by
 from converters.checkpoints.checkpoint import Checkpoint
-from converters.conversion import Conversion, check_tokenizer, licence_of, tool_versions, write_files
 from converters.ir.counting import count
 from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
 from converters.verification.verify import TOLERANCE, Verification, relative_difference
 from edge_qa._openvino import ov
-from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import ModelRecord, Step
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import ModelRecord
 from edge_qa.errors import BundleError, InferenceError
 from edge_qa.inference.engine import Engine
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.tokenizer import PairTemplate, TextTokenizer
 
 # Tokens of each row. Nothing that is verified has the batch or the length that is traced.
@@ -23,35 +21,27 @@ _ROUNDED = (48, 31, 17)
 _VERIFIED = ((9,), _ROUNDED, (177,), (LONGEST,))
 
 
-def export(
-    source: Checkpoint,
-    target: Path,
-    *,
-    no_answer_threshold: float | None = None,
-    force: bool = False,
-    progress: Callable[[str], None] = lambda stage: None,
-) -> Conversion:
-    """Write a bundle of a checkpoint that transformers can load. `converters.conversion.convert` is its face.
+def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
+    """Trace a checkpoint that transformers can load. `converters.conversion.convert` writes what comes of it.
 
-    Raises CheckpointError if transformers cannot load it, if it cannot be traced, or if the trace
-    computes anything else than torch does; then nothing is written.
+    Raises CheckpointError if transformers cannot load it or if it cannot be traced; the result's `verify`
+    does if the trace computes anything else than torch does.
     """
     template = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").template
     network = TorchModel(source, template)
-    check_tokenizer(source, network.vocabulary)
+    check_tokenizer(source.tokenizer, network.vocabulary, source.path)
     progress("build")
     sample = sample_pairs(network, template, _ROUNDED)
     original = network.logits(sample)
     network.round_to_storage()
     rounding = relative_difference(network.logits(sample), original, sample["attention_mask"].astype(bool))
     model = network.trace(sample_pairs(network, template, _TRACED))
-    with new_bundle(target, force=force) as draft:
-        progress("write")
-        step = Step("convert", {"through": "torch"}, source.sha256, tool_versions() | torch_versions())
-        manifest = write_files(draft, source, model, _describe(network, model), step, no_answer_threshold)
-        progress("verify")
-        difference = _difference(Bundle.load(draft.folder), network, template)
-    return Conversion(target, manifest, Verification(difference, rounding, len(_VERIFIED)))
+
+    def verified(written: Bundle) -> Verification:
+        return Verification(_difference(written, network, template), rounding, len(_VERIFIED))
+
+    step = made_by("convert", {"through": "torch"}, source.sha256, **torch_versions())
+    return Built(model, _describe(network, model), step, verified)
 
 
 def sample_pairs(network: TorchModel, template: PairTemplate, lengths: tuple[int, ...]) -> Inputs:

@@ -7,7 +7,7 @@ slow both. Times are of one question at a time, except for the bulk figures.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -24,9 +24,9 @@ from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
 from edge_qa.inference.choice import EngineName
 from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress, no_progress
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 
-Progress = Callable[[int, int], None]
 Pair = tuple[str, str]
 
 DEFAULT_LENGTHS = (32, 64, 128, 256, 384)
@@ -66,14 +66,14 @@ def bench(
     budgets: Sequence[str] = (FULL_BUDGET,),
     engine: EngineName = "auto",
     seed: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> BenchReport:
     """Time every bundle on seeded questions of each length, or on those of a data set, or on both.
 
     lengths: true tokens of a window; without them and without `data`, those of 32 to 384 that fit.
     questions: how many of each length (20) and of the data set (200), spread over it.
     repeat: how often each one is asked. starts: fresh processes a bundle; 0 for no cold start.
-    budgets: every bundle is timed with each of these token-drop budgets.
+    budgets: every bundle is timed with each of these token budgets.
     engine: as for `QuestionAnswerer.load`.
     Raises InputError for a length that a bundle cannot take or a budget that it lacks, and what loading raises.
     """
@@ -129,7 +129,7 @@ class _Steps:
 
     def add(self, count: int) -> None:
         self.done += count
-        self.progress(self.done, self.total)
+        self.progress("bench", self.done, self.total)
 
 
 def _check(

@@ -29,8 +29,9 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 IntegerType = Literal["i64", "i32"]
-Precision = Literal["fp32", "fp16", "int8"]
+WeightPrecision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "avx2", "vnni"]
+TokenRule = Literal["attention", "probe"]  # what ranks the tokens of a token budget
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Budget:
-    """One token-drop configuration: its IR over the one weights file, and the share of tokens each layer keeps.
+    """One token budget: its IR over the one weights file, and the share of tokens each layer keeps.
 
     rule: how tokens are ranked; step: what their number is rounded up to a multiple of.
     f1, relative_latency: measured where the budget was made, the latter against all tokens kept.
@@ -105,7 +106,7 @@ class Budget:
 
     model: str
     keep: tuple[float, ...]
-    rule: Literal["attention", "probe"]
+    rule: TokenRule
     step: int
     f1: float | None = None
     relative_latency: float | None = None
@@ -143,7 +144,7 @@ class Manifest:
     files: dict[str, FileRecord]
     model: ModelRecord
     io: IORecord
-    precision: Precision
+    precision: WeightPrecision
     target: Target | None
     defaults: Defaults
     lineage: tuple[Step, ...]
@@ -229,6 +230,17 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
-    sizes = {f.name: getattr(manifest.defaults, f.name) for f in fields(Defaults) if f.name != "no_answer_threshold"}
-    problems += [f"manifest.defaults.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
+    model, io = manifest.model, manifest.io
+    sizes = {
+        f"defaults.{f.name}": getattr(manifest.defaults, f.name)
+        for f in fields(Defaults)
+        if f.name != "no_answer_threshold"
+    }
+    sizes |= {"model.vocabulary": model.vocabulary, "model.longest_input": model.longest_input}
+    sizes |= {f"io.{name}": size for name, size in (("batch", io.batch), ("tokens", io.tokens)) if size is not None}
+    problems += [f"manifest.{name}: got {size}, wanted at least 1" for name, size in sizes.items() if size < 1]
+    if model.token_types < 0:
+        problems.append(f"manifest.model.token_types: got {model.token_types}, wanted at least 0")
+    if io.tokens is not None and io.tokens > model.longest_input:
+        problems.append(f"manifest.io.tokens: got {io.tokens}, wanted at most longest_input ({model.longest_input})")
     return problems

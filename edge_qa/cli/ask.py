@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -12,9 +11,11 @@ import click
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.choice import EngineName
+from edge_qa.progress import Progress, no_progress
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -117,8 +118,8 @@ def ask(
             click.echo(_line(answer, context))
 
 
-def _progress(context: str) -> Callable[[int, int], None] | None:
-    return progress_bar("read") if len(context) > _LONG_TEXT and sys.stderr.isatty() else None
+def _progress(context: str) -> Progress:
+    return progress_bars() if len(context) > _LONG_TEXT and sys.stderr.isatty() else no_progress
 
 
 def _line(answer: Answer, context: str) -> str:
@@ -140,6 +141,7 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
+    refuse_pointer(content, InputError, name)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

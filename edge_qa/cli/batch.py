@@ -15,9 +15,10 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
@@ -71,7 +72,7 @@ def batch(
     answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
-    show = progress_bar("batch")
+    show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _rows(lines)
@@ -123,7 +124,7 @@ def batch(
                 found = {"answers": [asdict(answer) for answer in answers]}
             _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
             if total:
-                show(min(number, total), total)
+                show("batch", min(number, total), total)
     if failed:
         raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
@@ -193,6 +194,8 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         lines: Iterable[bytes] = sys.stdin.buffer
         if source != "-":
             try:
+                if Path(source).is_file():
+                    refuse_pointer(Path(source), InputError, source)
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
                 raise InputError(

@@ -10,7 +10,7 @@ from edge_qa.bench.page import bench_page
 from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budgets_option, engine_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 from edge_qa.inference.choice import EngineName
 
@@ -79,7 +79,7 @@ def bench(
         budgets=budgets,
         engine=engine,
         seed=seed,
-        progress=progress_bar("bench"),
+        progress=progress_bars(),
     )
     if html is not None:
         write_file(html, bench_page(report))

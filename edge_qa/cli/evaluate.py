@@ -8,7 +8,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budgets_option, engine_option, no_answer_option
-from edge_qa.cli.progress import progress_bar
+from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
@@ -58,7 +58,7 @@ def evaluate(
         dataset,
         limit=limit,
         no_answer_threshold=no_answer_threshold,
-        progress=progress_bar("evaluate"),
+        progress=progress_bars(),
     )
     if predictions is not None:
         write_file(predictions, json.dumps(results[0].predictions, ensure_ascii=False, indent=0).encode())

@@ -14,7 +14,7 @@ budget_option = click.option(
     default=FULL_BUDGET,
     show_default=True,
     metavar="NAME",
-    help="Which of the bundle's token-drop budgets answers; edge-qa inspect lists them.",
+    help="Which of the bundle's token budgets answers; edge-qa inspect lists them.",
 )
 
 budgets_option = click.option(
@@ -24,7 +24,7 @@ budgets_option = click.option(
     default=[FULL_BUDGET],
     show_default=True,
     metavar="NAME",
-    help="Token-drop budget of the bundles; several take turns as well.",
+    help="Token budget of the bundles; several take turns as well.",
 )
 
 

@@ -7,6 +7,8 @@ from typing import TextIO
 
 import click
 
+from edge_qa.progress import Progress
+
 
 def terminal() -> TextIO | None:
     """Return stderr if somebody watches it, for libraries that draw their own bars."""
@@ -31,19 +33,41 @@ class Quiet:
         return True
 
 
-def progress_bar(label: str, quiet: Quiet | None = None) -> Callable[[int, int], None]:
-    """Return a callback (done, total) that redraws one line with the share done and the time left.
+def progress_bars() -> Progress:
+    """Return what shows the progress of a command: a bar for each stage, begun anew when the stage is.
 
-    quiet: shared by the bars of stages that follow each other, for where nobody watches.
+    A stage of unknown length is a line on a terminal, and nothing elsewhere.
     """
-    if not sys.stderr.isatty():
-        lines = quiet or Quiet()
+    bars: dict[str, Callable[[int, int], None]] = {}
+    quiet, watched = Quiet(), terminal()
 
-        def tell(done: int, total: int) -> None:
-            if lines.due():
-                click.echo(f"{label}: {done}/{total}  {100 * done // max(1, total)}%", err=True)
+    def show(stage: str, done: int = 0, total: int = 0) -> None:
+        if not total:
+            if watched is not None:
+                click.echo(stage, file=watched)
+            return
+        if done:
+            if stage not in bars:
+                bars[stage] = _lines(stage, quiet) if watched is None else _bar(stage)
+            bars[stage](done, total)
+        if done == total:
+            bars.pop(stage, None)
 
-        return tell
+    return show
+
+
+def _lines(label: str, quiet: Quiet) -> Callable[[int, int], None]:
+    """For a log. quiet: shared by stages that follow each other."""
+
+    def tell(done: int, total: int) -> None:
+        if quiet.due():
+            click.echo(f"{label}: {done}/{total}  {100 * done // total}%", err=True)
+
+    return tell
+
+
+def _bar(label: str) -> Callable[[int, int], None]:
+    """For a terminal: one line that is redrawn with the share done and the time left."""
     begin = time.monotonic()
     shown = 0.0
 
@@ -56,19 +80,5 @@ def progress_bar(label: str, quiet: Quiet | None = None) -> Callable[[int, int],
         left = (now - begin) / done * (total - done)
         end = "\n" if done == total else ""
         click.echo(f"\r{label}: {done}/{total}  {100 * done // total}%  {left:.0f} s left   {end}", err=True, nl=False)
-
-    return show
-
-
-def stage_bars() -> Callable[[str, int, int], None]:
-    """Return a callback (stage, done, total) that draws a bar for each stage, begun anew when the stage is."""
-    bars: dict[str, Callable[[int, int], None]] = {}
-    quiet = Quiet()
-
-    def show(stage: str, done: int, total: int) -> None:
-        if done:
-            bars.setdefault(stage, progress_bar(stage, quiet))(done, total)
-        if done == total:
-            bars.pop(stage, None)
 
     return show

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from edge_qa.errors import InputError
 from edge_qa.evaluation.plain_text import read_passages
+from edge_qa.git_lfs import refuse_pointer
 
 __all__ = ["Dataset", "Example", "Version", "read_dataset"]
 
@@ -71,6 +72,7 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
     path = Path(path)
     try:
         raw = path.read_bytes()
+        refuse_pointer(raw, InputError, path)
     except OSError as error:
         raise InputError(
             f"cannot be read ({error.strerror})", where=path, remedy="give a SQuAD JSON or JSON lines file"

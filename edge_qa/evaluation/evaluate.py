@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,9 +15,8 @@ from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
 from edge_qa.evaluation.squad_metric import BestThreshold, Scores, best_no_answer_threshold, score
 from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.windows import Window
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def evaluate(
     limit: int | None = None,
     no_answer_threshold: float | None = None,
     warm_up: bool = True,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> list[Evaluation]:
     """Answer every question with every answerer, taking turns, so that all see the same machine.
 
@@ -116,7 +115,7 @@ def evaluate(
     for index, example in enumerate(examples):
         for turn in range(len(runs)):
             runs[(index + turn) % len(runs)].ask(example, dataset.name)
-        progress(index + 1, len(examples))
+        progress("evaluate", index + 1, len(examples))
     return [run.result(dataset, examples) for run in runs]
 
 

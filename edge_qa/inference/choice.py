@@ -6,10 +6,10 @@ bundle or naming a folder for compiled models. Its scores differ a little from O
 
 import logging
 import os
-from pathlib import Path
 from typing import Literal
 
-from edge_qa.bundle.manifest import FULL_BUDGET, PACKED_MODEL, Manifest
+from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import FULL_BUDGET, PACKED_MODEL
 from edge_qa.errors import BundleError, EdgeQAError, InputError, ResourceError
 from edge_qa.files import write_file
 from edge_qa.inference.native.engine import NativeEngine
@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def native_engine(
-    folder: Path,
-    manifest: Manifest,
+    bundle: Bundle,
     engine: EngineName,
     *,
     threads: int | None = None,
@@ -58,9 +57,9 @@ def native_engine(
         cap = os.environ.get(CAP_VARIABLE)
         reason = f"{CAP_VARIABLE} is {cap!r}" if cap else "the CPU lacks AVX2"
         raise ResourceError(f"{reason}, and no path runs", where="engine 'native'", remedy="answer with 'openvino'")
-    manifest.budget_model(budget, folder)  # that it has the budget
-    model = _model(folder, manifest, engine, cache, library, isa)
-    return None if model is None else NativeEngine(model, manifest, threads=threads, budget=budget)
+    bundle.manifest.budget_model(budget, bundle.path)  # that it has the budget
+    model = _model(bundle, engine, cache, library, isa)
+    return None if model is None else NativeEngine(model, bundle.manifest, threads=threads, budget=budget)
 
 
 def may_be_native(
@@ -74,34 +73,33 @@ def may_be_native(
 
 
 def _model(
-    folder: Path,
-    manifest: Manifest,
+    bundle: Bundle,
     engine: EngineName,
     cache: str | os.PathLike[str] | None,
     library: Library,
     isa: str,
 ) -> PackedModel | None:
     """The packed model of the bundle itself, of the cache, or made for this process; None for OpenVINO."""
-    record = manifest.files.get(PACKED_MODEL)
+    record = bundle.manifest.files.get(PACKED_MODEL)
     if record is not None:
-        return PackedModel.mapped(folder / PACKED_MODEL, library, isa, record)
+        return PackedModel(bundle.map(PACKED_MODEL), bundle.path / PACKED_MODEL, library, isa, record)
     if cache is not None:
         try:
-            return _cached(folder, manifest, cache, library, isa)
+            return _cached(bundle, cache, library, isa)
         except EdgeQAError as error:
             if engine == "native":
                 raise
             _log.info("%s; OpenVINO answers instead", error)
             return None
-    return PackedModel.in_memory(pack(folder), folder, library, isa) if engine == "native" else None
+    return PackedModel.in_memory(pack(bundle.path), bundle.path, library, isa) if engine == "native" else None
 
 
-def _cached(folder: Path, manifest: Manifest, cache: str | os.PathLike[str], library: Library, isa: str) -> PackedModel:
-    path = cached_path(manifest, cache)
+def _cached(bundle: Bundle, cache: str | os.PathLike[str], library: Library, isa: str) -> PackedModel:
+    path = cached_path(bundle.manifest, cache)
     if path.is_file():
         try:
             return PackedModel.mapped(path, library, isa)
         except BundleError as error:
             _log.warning("%s; the bundle is packed again", error)
-    write_file(path, pack(folder))
+    write_file(path, pack(bundle.path))
     return PackedModel.mapped(path, library, isa)

@@ -21,6 +21,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MODEL_XML
 from edge_qa.errors import ResourceError
 from edge_qa.files import write_file
+from edge_qa.inference.table_rows import check_table_rows
 from edge_qa.system.cgroup import read_lines
 from edge_qa.system.cpu import CAP_VARIABLE, this_cpu
 
@@ -74,6 +75,7 @@ def compiled_model(
 
 def _compile(core: ov.Core, bundle: Bundle, options: dict[str, Any], xml: str) -> ov.CompiledModel:
     model = core.read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))
+    check_table_rows(model, bundle.manifest, bundle.path)
     return core.compile_model(model, "CPU", options)
 
 

@@ -19,7 +19,7 @@ from edge_qa.inference.contract import batch_inputs, check_inputs
 from edge_qa.system.cpu import this_cpu
 from edge_qa.text.windows import Window
 
-Precision = Literal["f32", "bf16"]
+ComputePrecision = Literal["f32", "bf16"]
 Logits = NDArray[np.float32]
 
 # Lengths are rounded up to a multiple of this: OpenVINO keeps compiled kernels for each length it
@@ -60,7 +60,7 @@ class Engine:
         bundle: Bundle,
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: ComputePrecision = "f32",
         length_step: int = LENGTH_STEP,
         cache: str | os.PathLike[str] | None = None,
         xml: str = MODEL_XML,

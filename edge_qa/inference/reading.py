@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge_qa.errors import InputError
+from edge_qa.progress import Progress, no_progress
 from edge_qa.text.bm25 import shortlisted
 from edge_qa.text.windows import Window
 
@@ -47,11 +48,11 @@ class Reading:
         context: str,
         limits: Limits | None = None,
         *,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         """Begin now, as far as a timeout is concerned.
 
-        progress: called after each window that ran, with the characters read and those of the whole text.
+        progress: told after each window that ran how many characters of the text are read.
         """
         self.question, self.context = question, context
         self.partial = False
@@ -74,8 +75,8 @@ class Reading:
             self.partial = not chosen.complete or (count < limits.shortlist and count < chosen.ranked)
         for read, window in enumerate(found, 1):
             yield window
-            if self._progress is not None and window.context_tokens:
-                self._progress(int(window.offsets[-1, 1]), len(self.context))
+            if window.context_tokens:
+                self._progress("read", int(window.offsets[-1, 1]), len(self.context))
             if read == most or self._is_late():
                 # Of a shortlist the next one may be far away in the text.
                 left = next(found, None) is not None if chosen is None else read < chosen.count

@@ -11,6 +11,13 @@ from tokenizers import Tokenizer
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.text.offsets import align_to_words, cut_cleanly
+from edge_qa.text.rust_tokenizers import check_unknown_token, panics_as_exceptions
+
+# Of many scripts, with what no vocabulary holds: a tokenizer that works on it works on nearly every text.
+_PROBE = (
+    "The 1st word, Zo\u00e9's caf\u00e9: \u6771\u4eac \u0e20\u0e32\u0e29\u0e32 \u0627\u0644 \u10d0 "
+    "\ua66e \ufb01 \uff21 \U0001f680\n"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +57,28 @@ class TextTokenizer:
     """
 
     def __init__(self, tokenizer_json: str, where: str = "tokenizer.json") -> None:
+        self._where = where
         try:
-            self._tokenizer = Tokenizer.from_str(_without_special_pieces(tokenizer_json))
+            with panics_as_exceptions():
+                self._tokenizer = Tokenizer.from_str(_without_special_pieces(tokenizer_json))
+                self._tokenizer.no_truncation()
+                self._tokenizer.no_padding()
+                # tokenizer.json does not store this switch, and its default makes a typed "[SEP]" a real separator.
+                self._tokenizer.encode_special_tokens = True
+                check_unknown_token(self._tokenizer)
+                # What fails on one text in a hundred is better found before the first question.
+                self._tokenizer.encode(_PROBE)
+                pair = self._tokenizer.encode("a", "b")
         except Exception as error:
             raise BundleError(
                 f"cannot be read as a tokenizer ({error})", where=where, remedy="make the bundle again"
             ) from None
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        # tokenizer.json does not store this switch, and its default makes a typed "[SEP]" a real separator.
-        self._tokenizer.encode_special_tokens = True
-        self.template = self._find_template(where)
+        self.template = _find_template(pair, where)
+        # Its template is known; what else a post-processor does is to trim offsets, and the one of byte-level
+        # tokenizers takes the first letter of a word for the space that a pre-tokenizer put before it.
+        self._tokenizer.post_processor = None
+        byte_level = "ByteLevel" in str(self._tokenizer.pre_tokenizer)
+        self._space = self._tokenizer.token_to_id("\u0120") if byte_level else None  # how bytes spell a space
 
     @property
     def vocabulary(self) -> int:
@@ -77,6 +95,9 @@ class TextTokenizer:
         count = len(encoding.ids)
         ids = np.fromiter(encoding.ids, np.int64, count)
         offsets = np.fromiter(itertools.chain.from_iterable(encoding.offsets), np.int64, 2 * count).reshape(count, 2)
+        if self._space is not None:
+            # Where the pre-tokenizer put it, the library says that it stands for the letter after it.
+            offsets[:, 1] = np.where(ids == self._space, offsets[:, 0], offsets[:, 1])
         offsets = cut_cleanly(text, offsets)
         if align:
             words = (-1 if word is None else word for word in encoding.word_ids)
@@ -85,40 +106,16 @@ class TextTokenizer:
 
     def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
         try:
-            return self._tokenizer.encode(text, add_special_tokens=False)
+            with panics_as_exceptions():
+                return self._tokenizer.encode(text, add_special_tokens=False)
         except (TypeError, UnicodeError):
             raise InputError(
                 "holds a lone surrogate, which is no character", where=what, remedy="decode bytes with errors='replace'"
             ) from None
-        except BaseException as error:
-            # A panic of the Rust library arrives as a BaseException of its own.
-            if type(error).__name__ != "PanicException":
-                raise
-            raise InputError(
-                f"the tokenizer failed on it ({error})", where=what, remedy="shorten or clean the text"
+        except Exception as error:
+            raise BundleError(
+                f"fails on the {what} ({error})", where=self._where, remedy="make the bundle again"
             ) from None
-
-    def _find_template(self, where: str) -> PairTemplate:
-        """Read the template off one processed pair, whatever post-processor the tokenizer has."""
-        pair = self._tokenizer.encode("a", "b")
-        sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
-        if 0 not in sides or 1 not in sides:
-            raise BundleError("it tokenizes plain letters to nothing", where=where, remedy="make the bundle again")
-        first_question, first_context = sides.index(0), sides.index(1)
-        last_question = len(sides) - 1 - sides[::-1].index(0)
-        last_context = len(sides) - 1 - sides[::-1].index(1)
-        if first_context < first_question:
-            raise BundleError("it puts the context before the question", where=where, remedy="wanted question first")
-        return PairTemplate(
-            before=tuple(ids[:first_question]),
-            between=tuple(ids[last_question + 1 : first_context]),
-            after=tuple(ids[last_context + 1 :]),
-            before_types=tuple(kinds[:first_question]),
-            between_types=tuple(kinds[last_question + 1 : first_context]),
-            after_types=tuple(kinds[last_context + 1 :]),
-            question_type=kinds[first_question],
-            context_type=kinds[first_context],
-        )
 
 
 def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
@@ -132,6 +129,28 @@ def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
             remedy="convert with the tokenizer that belongs to the model",
         )
     return tokenizer
+
+
+def _find_template(pair, where: str) -> PairTemplate:  # type: ignore[no-untyped-def]
+    """Read the template off one encoded pair, whatever post-processor the tokenizer has."""
+    sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
+    if 0 not in sides or 1 not in sides:
+        raise BundleError("it tokenizes plain letters to nothing", where=where, remedy="make the bundle again")
+    first_question, first_context = sides.index(0), sides.index(1)
+    last_question = len(sides) - 1 - sides[::-1].index(0)
+    last_context = len(sides) - 1 - sides[::-1].index(1)
+    if first_context < first_question:
+        raise BundleError("it puts the context before the question", where=where, remedy="wanted question first")
+    return PairTemplate(
+        before=tuple(ids[:first_question]),
+        between=tuple(ids[last_question + 1 : first_context]),
+        after=tuple(ids[last_context + 1 :]),
+        before_types=tuple(kinds[:first_question]),
+        between_types=tuple(kinds[last_question + 1 : first_context]),
+        after_types=tuple(kinds[last_context + 1 :]),
+        question_type=kinds[first_question],
+        context_type=kinds[first_context],
+    )
 
 
 def _without_special_pieces(tokenizer_json: str) -> str:

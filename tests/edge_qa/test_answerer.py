@@ -128,7 +128,7 @@ def test_what_was_not_read_shows_when_an_answer_is_printed(qa):
 
 def test_reading_a_long_context_is_told(qa):
     long, seen = "Nothing happened. " * 500, []
-    qa.answer("Who wrote it?", long, progress=lambda done, total: seen.append((done, total)))
+    qa.answer("Who wrote it?", long, progress=lambda stage, done, total: seen.append((done, total)))
     assert len(seen) > 3
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (len(long.rstrip()), len(long))

@@ -6,7 +6,7 @@ Run with torch 2.13, transformers 4.57 and onnx 1.23, and nothing of this projec
 
 pair.onnx     input_ids, attention_mask, token_type_ids; start_logits, end_logits; both axes dynamic
 single.onnx   input.1, input.2, input.3 (names that an exporter made up); one output (batch, tokens, 2); 24 tokens fixed
-external.onnx pair.onnx with its weights in another file, which is not kept
+external.onnx pair.onnx with its weights in another file, external.data
 expected.json inputs of one padded batch, and its logits in float32
 """
 
@@ -99,7 +99,6 @@ def main() -> None:
     onnx.save_model(
         external, str(FOLDER / "external.onnx"), save_as_external_data=True, location="external.data", size_threshold=64
     )
-    (FOLDER / "external.data").unlink()
     random = np.random.default_rng(0)
     real = np.arange(TOKENS) < np.array(REAL)[:, None]
     inputs = {

@@ -6,8 +6,8 @@ for each output, queries, keys and values for each token and head, probabilities
 
 import numpy as np
 
+from converters.model.coded import code_linear
 from converters.model.encoder import Attention, Encoder, FeedForward, Layer, Linear
-from converters.native.coded import code_linear
 from converters.verification.reference import _activate, apply_norm, embed
 
 

@@ -1,13 +1,12 @@
 """A tiny checkpoint with its own answers as data, and runs over them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.training.options import Options
+from calibration.training.options import RecipeName, make_recipe
 from calibration.training.train import train
 from tests.support.checkpoints import bert_config, bert_tensors, write_checkpoint
 from tests.support.small_data import examples
@@ -42,17 +41,23 @@ def tiny_squad(path: Path) -> Path:
 
 
 # Products in float32, so that the same run is the same on every machine with or without bfloat16.
-BASE = Options("finetune", steps=30, batch_tokens=400, learning_rate=3e-3, compute="f32")
+BASE: dict[str, Any] = {"steps": 30, "batch_tokens": 400, "learning_rate": 3e-3, "compute": "f32"}
 
 
 def run(
-    folder: Path, recipe: str, *, name: str = "out", source: Path | None = None, resume: bool = False, **given: Any
+    folder: Path,
+    recipe: RecipeName,
+    *,
+    name: str = "out",
+    source: Path | None = None,
+    resume: bool = False,
+    **given: Any,
 ) -> "Training":
     """Train the tiny checkpoint of the folder; what `train` takes by itself goes there, the rest are options."""
     names = ("teacher", "state", "report", "progress", "evaluation", "limit")
     own = {key: given.pop(key) for key in names if key in given}
     changes: dict[str, Any] = {"refresh": 3} if recipe == "sparse-1x4" else {}
-    options = replace(BASE, recipe=recipe, **changes | given)
+    options = make_recipe(recipe, BASE | changes | given)
     return train(
         source or folder / "checkpoint",
         folder / name,

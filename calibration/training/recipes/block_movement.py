@@ -15,7 +15,8 @@ from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.recipe import SCORES, Recipe, Step, Tensor, Weights
+from calibration.training.options import BlockMovement
+from calibration.training.recipes.hooks import SCORES, RecipeHooks, Step, Tensor, Weights
 from calibration.training.recipes.sparse_blocks import cubic
 from converters.model.encoder import Encoder
 from edge_qa.errors import missing_extra
@@ -26,7 +27,6 @@ except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
 BLOCK = 32
-_RATIO = 0.5
 _RATE = 0.01  # of the scores
 _PARTS = ("query", "key", "value", "output")
 
@@ -55,7 +55,7 @@ def spread(blocks: Tensor, shape: tuple[int, ...]) -> Tensor:
     return rows.repeat_interleave(BLOCK, 1)[:, : shape[1]]
 
 
-class BlockMovement(Recipe):
+class BlockMovementHooks(RecipeHooks[BlockMovement]):
     """Scores are parameters beside the model's own; `masks` say what of them is in use, 1 or 0."""
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:
@@ -84,7 +84,7 @@ class BlockMovement(Recipe):
         end = min(round(self.options.schedule * total), total - 1)
         if self.filled is not None:
             return
-        self.choose(cubic(self.options.ratio or _RATIO, 1.0 if number >= end else number / end))
+        self.choose(cubic(self.options.ratio, 1.0 if number >= end else number / end))
         if number >= end:
             self.filled = self.survivors()
 

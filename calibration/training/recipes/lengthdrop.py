@@ -2,7 +2,7 @@
 
 After LengthDrop (Kim and Cho 2021, arXiv 2010.07003): each step runs the whole model, which learns the answers,
 and once more with tokens dropped, which learns what the whole model says (in-place distillation). Every third
-time the shortest configuration runs, else a random one (the sandwich rule, spread over steps). Tokens
+time the shortest budget runs, else a random one (the sandwich rule, spread over steps). Tokens
 are ranked as the runtime does, by attention or by probes that are fitted again on the way.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from calibration.data.samples import draw_samples
 from calibration.token_budgets.probes import fit_probes
 from calibration.training.losses import distillation_loss
-from calibration.training.recipes.recipe import Recipe, Step, Tensor
+from calibration.training.options import LengthDrop
+from calibration.training.recipes.hooks import RecipeHooks, Step, Task, Tensor
 from converters.checkpoint_writer import write_checkpoint
 from converters.conversion import convert
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
@@ -34,10 +35,10 @@ _FITS = 4  # of the probes, over the run
 _SAMPLES = 200
 
 
-class LengthDrop(Recipe):
+class LengthDropHooks(RecipeHooks[LengthDrop]):
     """Trains one model for all budgets."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Task[LengthDrop]) -> None:
         super().__init__(task)
         self.probes: Probes = {}
 
@@ -60,7 +61,7 @@ class LengthDrop(Recipe):
             random = step.random(self.options.seed)
             last = random.uniform(least, 1)
             shares = np.sort(random.uniform(last, 1, len(heads)))[::-1]
-            # Most configurations that are worth their time leave the first layers whole.
+            # Most budgets that are worth their time leave the first layers whole.
             shares = np.where(np.arange(len(heads)) < random.integers(len(heads)), 1.0, shares)
         kept, before = [], 1.0
         for count, share in zip(heads, shares.tolist(), strict=True):

@@ -1,13 +1,14 @@
 """lock: a sparse checkpoint learns, and what is zero stays zero (Zafrir et al. 2021, arXiv 2111.05754)."""
 
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.masked import Masked
+from calibration.training.options import Lock
+from calibration.training.recipes.masked import MaskedHooks
 from edge_qa.errors import CheckpointError
 
 _LEAST = 0.01
 
 
-class Lock(Masked):
+class LockHooks(MaskedHooks[Lock]):
     """The pattern is that of the checkpoint: mask = weight != 0, in every matrix of the layers."""
 
     def start(self, structure: dict[str, object] | None) -> TorchEncoder:

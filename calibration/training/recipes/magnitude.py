@@ -13,8 +13,9 @@ import numpy as np
 
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.masked import Masked
-from calibration.training.recipes.recipe import SCORES, Step, Tensor, Weights
+from calibration.training.options import Magnitude
+from calibration.training.recipes.hooks import SCORES, Step, Tensor, Weights
+from calibration.training.recipes.masked import MaskedHooks
 from calibration.training.recipes.sparse_blocks import cubic
 from edge_qa._openvino import without_telemetry
 from edge_qa.errors import missing_extra
@@ -38,7 +39,6 @@ _MODES = {
     "global": nncf.PruneMode.UNSTRUCTURED_MAGNITUDE_GLOBAL,
     "regularization": nncf.PruneMode.UNSTRUCTURED_REGULARIZATION_BASED,
 }
-_RATIO = 0.5
 _RATE = 0.02  # of the scores
 
 
@@ -57,14 +57,14 @@ class _Matrices(nn.Module):
         return [linear(x.new_zeros(1, linear.weight.shape[1])) for linear in self.linears]
 
 
-class Magnitude(Masked):
+class MagnitudeHooks(MaskedHooks[Magnitude]):
     """Masks are NNCF's; once they are chosen they stay."""
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:
         mode = self.options.mode
         student = super().start(structure).to(self.task.device)
         matrices = student.matrices()
-        given: dict[str, Any] = {} if mode == "regularization" else {"ratio": self.options.ratio or _RATIO}
+        given: dict[str, Any] = {} if mode == "regularization" else {"ratio": self.options.ratio}
         pruned = nncf.prune(
             _Matrices(matrices), _MODES[mode], examples_inputs=torch.zeros(1, device=self.task.device), **given
         )
@@ -94,7 +94,7 @@ class Magnitude(Masked):
         if self.masks:
             return
         end = min(round(self.options.schedule * total), total - 1)
-        self.penalty.target_ratio = cubic(self.options.ratio or _RATIO, number / max(1, end))
+        self.penalty.target_ratio = cubic(self.options.ratio, number / max(1, end))
         # NNCF draws noise from torch's own generator.
         torch.manual_seed((self.options.seed << 32) + number)
         if number >= end:
@@ -105,7 +105,7 @@ class Magnitude(Masked):
         """The weights of the highest scores, so many as the ratio leaves, over all matrices."""
         scores = [module.mask.detach().double().cpu().numpy() for module in self.modules.values()]
         flat = np.concatenate([part.ravel() for part in scores])
-        gone = lowest(flat, round((self.options.ratio or _RATIO) * len(flat)))
+        gone = lowest(flat, round(self.options.ratio * len(flat)))
         parts = np.split(gone, np.cumsum([part.size for part in scores])[:-1])
         return {
             name: torch.from_numpy(~part.reshape(score.shape)).to(self.task.device)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from calibration.training.recipes.recipe import Recipe, Weights
+from calibration.training.recipes.hooks import Chosen, RecipeHooks, Task, Weights
 from edge_qa.errors import missing_extra
 
 try:
@@ -13,10 +13,10 @@ except ModuleNotFoundError as error:
 Tensor = torch.Tensor
 
 
-class Masked(Recipe):
+class MaskedHooks(RecipeHooks[Chosen]):
     """Weights whose mask is False are zero after every step, and get no gradient."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Task[Chosen]) -> None:
         super().__init__(task)
         self.masks: dict[str, Tensor] = {}
 

@@ -18,7 +18,8 @@ from calibration.shrinking.mask_search import Masks, search_masks
 from calibration.shrinking.shrinker import Material, cut, shrink_encoder
 from calibration.shrinking.structure_costs import StructureCosts, multiply_add_costs
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.recipe import Recipe
+from calibration.training.options import PruneGain
+from calibration.training.recipes.hooks import RecipeHooks
 from converters.conversion import convert
 from converters.model.encoder import Encoder
 from edge_qa.answerer import QuestionAnswerer
@@ -36,7 +37,7 @@ def gain(gradients: Gradients) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.asarray(np.abs(gradients.astype(np.float64)).mean(axis=0))
 
 
-class PruneGain(Recipe):
+class PruneGainHooks(RecipeHooks[PruneGain]):
     """Prunes once, at the start."""
 
     masks: Masks
@@ -70,9 +71,7 @@ class PruneGain(Recipe):
             answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.name)
             windows = [dense.engine.batch([item.window], pad=False) for item in answered]
             tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))
-        gradients = mask_gradients(
-            task.encoder, answered, progress=lambda done, total: task.progress("importance", done, total)
-        )
+        gradients = mask_gradients(task.encoder, answered, progress=task.progress)
         costs = self._costs(tokens)
         share = 1 / options.speedup if options.speedup is not None else 1 - (options.ratio or 0)
         if costs.dense * share < costs.least:
@@ -108,6 +107,6 @@ class PruneGain(Recipe):
             costs,
             budget,
             self.options.ranking,
-            progress=lambda done, total: self.task.progress("refit", done, total),
+            progress=self.task.progress,
         )
         return shrunk.encoder, shrunk.masks

@@ -15,8 +15,9 @@ from calibration.shrinking.mask_search import Masks
 from calibration.shrinking.shrinker import cut
 from calibration.sparsity.block_pruning import lowest
 from calibration.torch_model.model import Gates
+from calibration.training.options import PruneGates
 from calibration.training.recipes.gates import open_probability, sampled_gate, settled_gate
-from calibration.training.recipes.recipe import Recipe, Step, Tensor
+from calibration.training.recipes.hooks import RecipeHooks, Step, Task, Tensor
 from calibration.training.recipes.sparse_blocks import cubic
 from converters.model.encoder import Encoder, Linear
 from edge_qa.errors import missing_extra
@@ -26,16 +27,15 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-_RATIO = 0.5
 _OPEN = 2.5  # alpha at the start: a settled gate is 1 then
 _RATE = 0.02  # of the gates: Adam moves alpha by so much a step, from open to closed in a few hundred
 _STRENGTH = 10.0
 
 
-class PruneGates(Recipe):
+class PruneGatesHooks(RecipeHooks[PruneGates]):
     """Gates are parameters beside the model's own: one for each head and each neuron of a layer."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Task[PruneGates]) -> None:
         super().__init__(task)
         layers = task.encoder.layers
         sizes = [(layer.attention.heads, layer.feed_forwards[0].width) for layer in layers]
@@ -68,7 +68,7 @@ class PruneGates(Recipe):
 
     def penalty(self, done: float) -> Tensor:
         """How far the open share of heads, and that of neurons, is above its target."""
-        target = 1 - cubic(self.options.ratio or _RATIO, done)
+        target = 1 - cubic(self.options.ratio, done)
         total = torch.zeros((), device=self.task.device)
         for part in (0, 1):
             alphas = torch.cat([pair[part] for pair in self.alphas])
@@ -82,7 +82,7 @@ class PruneGates(Recipe):
         for part in (0, 1):
             alphas = [pair[part].detach() for pair in self.alphas]
             scores = torch.cat(alphas).double().cpu().numpy()
-            gone = lowest(scores, round((self.options.ratio or _RATIO) * len(scores)))
+            gone = lowest(scores, round(self.options.ratio * len(scores)))
             closed = torch.from_numpy(gone).to(self.task.device).split([len(alpha) for alpha in alphas])
             # One that is kept although it has settled at 0 opens: it was needed more than those that go.
             parts.append(

@@ -7,7 +7,8 @@ the format of Prune Once for All (Zafrir et al. 2021, arXiv 2111.05754).
 
 from calibration.sparsity.block_pruning import block_mask, blocks_to_prune, whole_blocks
 from calibration.torch_model.model import TorchEncoder
-from calibration.training.recipes.masked import Masked
+from calibration.training.options import SparseBlocks
+from calibration.training.recipes.masked import MaskedHooks
 from edge_qa.errors import InputError, missing_extra
 
 try:
@@ -16,7 +17,6 @@ except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
 BLOCK = (4, 1)
-_RATIO = 0.8
 
 
 def cubic(final: float, done: float) -> float:
@@ -24,12 +24,12 @@ def cubic(final: float, done: float) -> float:
     return final * (1 - (1 - min(1.0, max(0.0, done))) ** 3)
 
 
-class SparseBlocks(Masked):
+class SparseBlocksHooks(MaskedHooks[SparseBlocks]):
     """Masks are chosen anew every `refresh` steps until the schedule ends, and stay from then on."""
 
     def start(self, structure: dict[str, object] | None) -> TorchEncoder:
         student = super().start(structure)
-        ratio = self.options.ratio or _RATIO
+        ratio = self.options.ratio
         for name, weight in student.matrices().items():
             shape = tuple(weight.shape)
             if blocks_to_prune(shape, BLOCK, ratio) > whole_blocks(shape, BLOCK):
@@ -44,7 +44,7 @@ class SparseBlocks(Masked):
         end = min(round(self.options.schedule * total), total - 1)
         if number > end or (number % self.options.refresh and number != end):
             return
-        share = cubic(self.options.ratio or _RATIO, 1.0 if number == end else number / end)
+        share = cubic(self.options.ratio, 1.0 if number == end else number / end)
         for name, weight in self.student.matrices().items():
             # What is zero already has the smallest score, and stays.
             mask = block_mask(weight.detach().cpu().numpy(), BLOCK, share)

@@ -26,6 +26,7 @@ from converters.checkpoints.torch_pickle.archive import DAMAGED, Span, find_memb
 from converters.checkpoints.torch_pickle.globals import ITEM_BYTES, Storage, Tensor
 from converters.checkpoints.torch_pickle.opcodes import RESAVE, Unpickled, interpret
 from edge_qa.errors import CheckpointError, ResourceError
+from edge_qa.git_lfs import refuse_pointer
 
 __all__ = ["read_state_dict"]
 
@@ -85,8 +86,7 @@ def _open(file: BufferedReader, file_bytes: int, where: str) -> _Contents:
         return _open_zip(file, file_bytes, where)
     if _LEGACY_MAGIC.to_bytes(10, "little") in head:
         return _open_legacy(file, file_bytes, where)
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError("is a pointer of git-lfs, not the file itself", where=where, remedy="run 'git lfs pull'")
+    refuse_pointer(head, CheckpointError, where)
     raise CheckpointError(
         f"begins with {head[:4]!r}",
         where=where,

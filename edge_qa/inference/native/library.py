@@ -5,6 +5,7 @@ import os
 from ctypes import POINTER, byref, c_char_p, c_int32, c_size_t, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge_qa.errors import ResourceError
 
@@ -38,7 +39,7 @@ class Library:
             raise ResourceError(
                 f"edge-qa-kernels has interface {version}", wanted=VERSION, remedy="install the version beside edge-qa"
             )
-        text = [c_char_p, c_size_t]
+        text: list[Any] = [c_char_p, c_size_t]
         library.edge_qa_best_path.restype = c_char_p
         library.edge_qa_best_path.argtypes = [c_char_p]
         library.edge_qa_path_runs.argtypes = [c_char_p]
@@ -50,10 +51,10 @@ class Library:
         library.edge_qa_pool_open.argtypes = [c_int32, POINTER(c_void_p), *text]
         library.edge_qa_pool_close.argtypes = [c_void_p]
         library.edge_qa_pool_close.restype = None
-        library.edge_qa_run.argtypes = [c_void_p, c_void_p, c_int32, c_int32, *[c_void_p] * 6, *text]
+        library.edge_qa_run.argtypes = [c_void_p, c_void_p, c_int32, c_int32, *_pointers(6), *text]
         library.edge_qa_pool_profile.argtypes = [c_void_p, c_int32, POINTER(c_uint64)]
         library.edge_qa_pool_profile.restype = None
-        library.edge_qa_test_product.argtypes = [c_char_p, c_int32, c_int32, *[c_void_p] * 3, c_int32, c_void_p]
+        library.edge_qa_test_product.argtypes = [c_char_p, c_int32, c_int32, *_pointers(3), c_int32, c_void_p]
         self.functions = library
 
     def best_path(self) -> str | None:
@@ -72,6 +73,10 @@ class Library:
         if self.functions.edge_qa_pool_open(threads, byref(pool), error, len(error)) != OK:
             raise ResourceError(f"no pool of {threads} threads: {error.value.decode()}")
         return pool
+
+
+def _pointers(count: int) -> list[Any]:
+    return [c_void_p] * count
 
 
 @cache

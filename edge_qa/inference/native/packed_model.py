@@ -89,10 +89,10 @@ def _check(
     if content.size < _HEADER.size:
         raise BundleError("is no packed model", where=where, remedy=_REMEDY)
     if record is not None:
-        good = content.size == record.bytes and hashlib.sha256(content).hexdigest() == record.sha256
+        good = content.size == record.bytes and hashlib.sha256(content.data).hexdigest() == record.sha256
     else:
-        digest = hashlib.sha256(content[:_HASH_AT])
-        digest.update(content[_HEADER.size :])
+        digest = hashlib.sha256(content[:_HASH_AT].data)
+        digest.update(content[_HEADER.size :].data)
         good = digest.digest() == content[_HASH_AT : _HEADER.size].tobytes()
     if not good:
         raise BundleError("its bytes are not those that were written (sha256 differs)", where=where, remedy=_REMEDY)

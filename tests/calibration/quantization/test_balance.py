@@ -9,7 +9,7 @@ from benchmarks.experiments.hard_to_quantize import scale_attention
 from calibration.quantization.balance import balance_channels, factors
 from calibration.quantization.int8_model import quantize_model
 from calibration.quantization.product_errors import relative_error
-from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT, QuantizationRecipe
 from converters.conversion import convert
 from converters.ir.bundle_encoder import read_back
 from converters.ir.graph import build_graph
@@ -104,7 +104,7 @@ def test_a_badly_scaled_model_keeps_its_logits_only_when_balanced(encoders):
     model, samples = build_graph(encoders["scaled"]), inputs(encoders["scaled"])
     wanted = logits(model, samples)
 
-    def error(recipe: Recipe) -> float:
+    def error(recipe: QuantizationRecipe) -> float:
         return relative_error(logits(quantize_model(model, samples, recipe), samples), wanted)
 
     assert error(NNCF_DEFAULT) > 0.2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from calibration.quantization.embeddings import quantize_tables, table_lookups
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
@@ -64,7 +65,9 @@ def test_a_quantized_bundle_looks_rows_up_before_it_widens_them(int8_bundle):
 
 
 def test_the_safe_target_costs_the_tables_nothing(fp16_bundle, questions, tmp_path):
-    made = quantize(fp16_bundle, tmp_path / "any", calibration=questions, samples=1, target="any").path
+    made = quantize(
+        fp16_bundle, tmp_path / "any", calibration=questions, options=QuantizationOptions(samples=1, target="any")
+    ).path
     bundle = Bundle.load(made)
     network = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     (words,) = (n.get_data() for n in network.get_ops() if n.get_friendly_name() == "embeddings.word.weight")

@@ -15,7 +15,8 @@ import pytest
 from benchmarks.experiments.hard_to_quantize import scale_attention
 from calibration.quantization import gate as gate_module
 from calibration.quantization import quantize as quantize_module
-from calibration.quantization.gate import Gate, fastest_first
+from calibration.quantization.gate import fastest_first
+from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import quantize, speed_note
 from calibration.quantization.recipes import DEFAULT, NNCF_DEFAULT
@@ -117,7 +118,15 @@ def test_a_gate_that_is_met(command, bench, out, temporary, tmp_path):
 def test_a_gate_on_the_questions_that_chose_the_recipe_says_so(command, bench, out, tmp_path, only_default):
     files = {"calibration": bench.calibration, "evaluation": bench.calibration, "max_drop": 60, "samples": 4}
     said = "judged on the questions that chose the recipe: the drop is optimistic"
-    result = quantize(bench.plain, tmp_path / "api", limit=20, **files)
+    result = quantize(
+        bench.plain,
+        tmp_path / "api",
+        calibration=bench.calibration,
+        evaluation=bench.calibration,
+        options=QuantizationOptions(samples=4),
+        gate=AccuracyGate(60),
+        limit=20,
+    )
     assert result.as_json()["gate"]["notes"] == (said,)
     assert f"<p>Note: {said}.</p>" in quantization_page(result).decode()
     options = [word for name, value in files.items() for word in (f"--{name.replace('_', '-')}", value)]
@@ -164,7 +173,7 @@ def test_wrong_usage(command, bench, out, options, message):
 @pytest.mark.parametrize("points", [-0.1, float("nan"), float("inf")])
 def test_a_senseless_limit_is_refused(points):
     with pytest.raises(InputError, match="wanted percent points"):
-        Gate(points)
+        AccuracyGate(points)
 
 
 def test_an_evaluation_file_without_answers_is_refused_at_once(command, bench, out, tmp_path):
@@ -175,19 +184,21 @@ def test_an_evaluation_file_without_answers_is_refused_at_once(command, bench, o
 
 
 def test_the_same_gate_gives_the_same_bytes(bench, tmp_path):
-    files = {"calibration": bench.calibration, "evaluation": bench.evaluation, "max_drop": 60, "samples": 4}
-    digests = [quantize(bench.plain, tmp_path / name, limit=20, **files).manifest.digest for name in "ab"]
+    files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
+    given = {"options": QuantizationOptions(samples=4), "gate": AccuracyGate(60)}
+    digests = [quantize(bench.plain, tmp_path / name, limit=20, **files, **given).manifest.digest for name in "ab"]
     assert digests[0] == digests[1]
 
 
 def test_a_badly_scaled_model_passes_although_nncf_alone_fails(bench, tmp_path):
-    files = {"calibration": bench.calibration, "evaluation": bench.evaluation, "samples": 20}
-    alone = quantize(bench.scaled, tmp_path / "alone", recipe=NNCF_DEFAULT, **files)
+    files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
+    options = QuantizationOptions(samples=20)
+    alone = quantize(bench.scaled, tmp_path / "alone", options=replace(options, recipe=NNCF_DEFAULT), **files)
     assert alone.before is not None
     assert alone.after is not None
     limit = 20
     assert alone.before.scores.f1 - alone.after.scores.f1 > 2 * limit
-    result = quantize(bench.scaled, tmp_path / "tool", max_drop=limit, **files)
+    result = quantize(bench.scaled, tmp_path / "tool", options=options, gate=AccuracyGate(limit), **files)
     assert result.gate is not None
     assert result.gate.drop.points <= limit
 
@@ -203,8 +214,8 @@ def test_without_answers_recipes_are_ranked_against_the_float_model(bench, tmp_p
         tmp_path / "int8",
         calibration=tmp_path / "texts.txt",
         evaluation=bench.evaluation,
-        max_drop=60,
-        samples=4,
+        options=QuantizationOptions(samples=4),
+        gate=AccuracyGate(max_drop=60),
         limit=10,
     )
     assert result.gate is not None
@@ -219,8 +230,8 @@ def test_what_ranking_rules_out_is_judged_where_nothing_else_is_left(bench, tmp_
         tmp_path / "int8",
         calibration=write_questions(tmp_path / "bare.jsonl", every=3),
         evaluation=bench.evaluation,
-        max_drop=60,
-        samples=2,
+        options=QuantizationOptions(samples=2),
+        gate=AccuracyGate(max_drop=60),
         limit=10,
     )
     assert result.gate is not None
@@ -245,7 +256,9 @@ def test_the_page_and_the_bundle_need_two_names(command, bench, out):
 def test_too_few_questions_to_rank(bench, tmp_path):
     few = write_questions(tmp_path / "few.jsonl", every=60)
     with pytest.raises(InputError, match="too few to calibrate and to rank"):
-        quantize(bench.plain, tmp_path / "o", calibration=few, evaluation=bench.evaluation, max_drop=1)
+        quantize(
+            bench.plain, tmp_path / "o", calibration=few, evaluation=bench.evaluation, gate=AccuracyGate(max_drop=1)
+        )
 
 
 def test_logits_that_are_not_finite_never_pass(bench, tmp_path, monkeypatch, only_default):
@@ -256,8 +269,8 @@ def test_logits_that_are_not_finite_never_pass(bench, tmp_path, monkeypatch, onl
             tmp_path / "o",
             calibration=bench.calibration,
             evaluation=bench.evaluation,
-            max_drop=60,
-            samples=2,
+            options=QuantizationOptions(samples=2),
+            gate=AccuracyGate(max_drop=60),
         )
     assert not (tmp_path / "o").exists()
 

@@ -5,7 +5,7 @@ import pytest
 
 from calibration.quantization.int8_model import attention_products, prepare, quantize_model, quantize_products
 from calibration.quantization.product_errors import float_switches, product_errors, relative_error
-from calibration.quantization.recipes import DEFAULT, Recipe
+from calibration.quantization.recipes import DEFAULT, QuantizationRecipe
 from converters.ir.bundle_encoder import read_back
 from converters.ir.graph import build_graph
 from edge_qa._openvino import ov, this_core
@@ -70,7 +70,7 @@ def test_names_that_passes_look_for_survive(model, samples):
 
 def test_products_stay_in_float_that_shall(model, samples):
     kept = ("encoder.layer.0.ffn.0.down.matmul", "encoder.layer.1.attention.products")
-    quantized = quantize_model(model, samples, Recipe("kept", float_products=kept))
+    quantized = quantize_model(model, samples, QuantizationRecipe("kept", float_products=kept))
     assert weight_type(quantized, kept[0]) == "f16"
     assert weight_type(quantized, "encoder.layer.1.ffn.0.down.matmul") == "i8"
     assert weight_type(quantized, "qa.logits.matmul") == "f16"
@@ -84,14 +84,14 @@ def test_attention_products_have_no_weights(model):
 
 
 def test_smooth_quant_is_as_the_recipe_says(model, samples):
-    def smoothed(recipe: Recipe) -> int:
+    def smoothed(recipe: QuantizationRecipe) -> int:
         return sum("smooth_quant" in name for name in nodes(quantize_model(model, samples[:1], recipe)))
 
     assert smoothed(DEFAULT) > 0
-    assert smoothed(Recipe("off", smooth_quant=None)) == 0
+    assert smoothed(QuantizationRecipe("off", smooth_quant=None)) == 0
 
 
-@pytest.mark.parametrize("recipe", [DEFAULT, Recipe("off", smooth_quant=None)], ids=["smooth", "off"])
+@pytest.mark.parametrize("recipe", [DEFAULT, QuantizationRecipe("off", smooth_quant=None)], ids=["smooth", "off"])
 def test_every_switch_on_float_is_the_float_model_again(model, samples, recipe):
     original = prepare(model, samples, recipe)
     quantized = quantize_products(original, samples, recipe)
@@ -112,14 +112,14 @@ def hidden(model: "ov.Model", samples) -> list[np.ndarray]:
 
 def test_a_products_error_is_that_of_a_model_where_it_alone_is_quantized(model, samples):
     # Without SmoothQuant, and with the same ranges, NNCF told to quantize one product does just that.
-    plain = Recipe("plain", balance=False, smooth_quant=None)
+    plain = QuantizationRecipe("plain", balance=False, smooth_quant=None)
     found = product_errors(model, quantize_products(model, samples, plain), samples)
     assert sorted(one.product for one in found) == sorted(PRODUCTS)
     assert [one.error for one in found] == sorted((one.error for one in found), reverse=True)
     wanted = logits(model, samples)
     for one in (found[0], found[6]):
         others = tuple(product for product in PRODUCTS if product != one.product)
-        alone = quantize_products(model, samples, Recipe("alone", False, None, float_products=others))
+        alone = quantize_products(model, samples, QuantizationRecipe("alone", False, None, float_products=others))
         assert one.error == pytest.approx(relative_error(logits(alone, samples), wanted), rel=0.25)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from calibration.data.samples import draw_samples
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.ir.int8_pairs import largest_pair
@@ -44,7 +45,9 @@ def test_every_large_weight_is_eight_bits(int8_bundle):
 
 def test_the_safe_target_cannot_overflow(fp16_bundle, int8_bundle, questions, tmp_path):
     """Without VNNI two products of 8 bits are added in 16: 255 * 128 fits, 255 * 129 does not."""
-    vnni = quantize(fp16_bundle, tmp_path / "vnni", calibration=questions, samples=2, target="vnni").path
+    vnni = quantize(
+        fp16_bundle, tmp_path / "vnni", calibration=questions, options=QuantizationOptions(samples=2, target="vnni")
+    ).path
 
     def largest(bundle: Path) -> int:
         return max(
@@ -68,7 +71,7 @@ def test_answers_stay_the_same(answerer, int8_bundle, questions):
 
 def test_the_same_recipe_gives_the_same_bytes(fp16_bundle, questions, tmp_path):
     for name in ("a", "b"):
-        quantize(fp16_bundle, tmp_path / name, calibration=questions, samples=3)
+        quantize(fp16_bundle, tmp_path / name, calibration=questions, options=QuantizationOptions(samples=3))
     for file in ("model.xml", "model.bin", "bundle.json", "tokenizer.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 

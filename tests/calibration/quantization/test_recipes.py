@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from calibration.quantization.recipes import DEFAULT, Recipe, stages
+from calibration.quantization.recipes import DEFAULT, QuantizationRecipe, stages
 
 
 class Known:
@@ -14,8 +14,8 @@ class Known:
     def attention_products(self) -> tuple[str, ...]:
         return self.attention
 
-    def best(self) -> Recipe:
-        return Recipe("best", float_products=("kept", "p1"))
+    def best(self) -> QuantizationRecipe:
+        return QuantizationRecipe("best", float_products=("kept", "p1"))
 
     def worst_products(self) -> list[str]:
         self.asked.append("worst")
@@ -53,7 +53,7 @@ def test_a_model_without_attention_products_has_no_recipe_for_them():
 
 
 def test_every_option_is_text_for_the_lineage():
-    assert Recipe("x", smooth_quant=None, float_products=("a", "b")).as_options() == {
+    assert QuantizationRecipe("x", smooth_quant=None, float_products=("a", "b")).as_options() == {
         "recipe": "x",
         "balance": "yes",
         "smooth_quant": "off",

@@ -62,7 +62,7 @@ def gradients(monkeypatch) -> None:
                 for index, size in enumerate(sizes)
             )
 
-        progress(len(windows), len(windows))
+        progress("importance", len(windows), len(windows))
         return MaskGradients(
             rising([layer.attention.heads for layer in encoder.layers]),
             rising([layer.feed_forwards[0].width for layer in encoder.layers]),

@@ -49,10 +49,10 @@ def linears(encoder: Encoder) -> list[Linear]:
 def test_it_loses_less_than_zeros_alone_on_windows_that_it_did_not_see(encoder, block, ratio):
     told = []
     small, masks = prune_and_refit(
-        encoder, random_windows(encoder, 60, 0), block, ratio, progress=lambda done, total: told.append((done, total))
+        encoder, random_windows(encoder, 60, 0), block, ratio, progress=lambda *where: told.append(where)
     )
     groups = 2 * (5 * 32 + 48) // block[0]  # every matrix has 32 outputs, but ffn.up
-    assert told == [(done, groups) for done in range(1, groups + 1)]
+    assert told == [("refit", done, groups) for done in range(1, groups + 1)]
     assert len(masks) == 12
     zeros = encoder
     for linear, mask, before in zip(linears(small), masks, linears(encoder), strict=True):
@@ -246,5 +246,5 @@ def test_what_does_not_fit_is_refused(source, data, tmp_path, command):
     assert not out.exists()
 
 
-def unwanted(done: int, total: int) -> None:
+def unwanted(stage: str, done: int, total: int) -> None:
     raise AssertionError("work that is for nothing")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from calibration.sparsity.sparsify import sparsify
 from converters.conversion import convert
@@ -13,7 +14,7 @@ def test_int8_keeps_every_zero(source, data, tmp_path, command):
     small = sparsify(source, tmp_path / "small", pattern="1x4", ratio=0.8).path
     fp16, int8 = tmp_path / "fp16", tmp_path / "int8"
     convert(small, fp16, compact=None)
-    quantize(fp16, int8, calibration=data, samples=4)
+    quantize(fp16, int8, calibration=data, options=QuantizationOptions(samples=4))
     zeros = weight_zeros(Bundle.load(fp16))
     lost = lost_zeros(Bundle.load(fp16), Bundle.load(int8))
     for layer in range(2):

@@ -1,4 +1,4 @@
-"""Which configurations a length search proposes."""
+"""Which budgets a budget search proposes."""
 
 from itertools import combinations_with_replacement
 
@@ -8,7 +8,7 @@ import pytest
 from calibration.token_budgets.evolution import GRID, Space, evolve, hopeless
 from calibration.token_budgets.latency_fit import fit_costs
 from calibration.token_budgets.trials import Trial, front
-from tests.support.length_objective import SPACE, every_configuration, measured, true_front
+from tests.support.budget_objective import SPACE, every_budget, measured, true_front
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from tests.support.length_objective import SPACE, every_configuration, measured,
         ((2.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
     ],
 )
-def test_any_shares_become_the_nearest_configuration(given, wanted):
+def test_any_shares_become_the_nearest_budget(given, wanted):
     assert Space((True, True, True)).repaired(given) == wanted
 
 
@@ -38,13 +38,13 @@ def test_a_search_begins_with_constant_rates_and_single_drops():
     assert sum(len(set(shares) - {1.0}) == 1 for shares in beginnings) >= 8  # the single drops
 
 
-def test_mutations_and_crossings_stay_configurations_and_reach_everything():
+def test_mutations_and_crossings_stay_budgets_and_reach_everything():
     random = np.random.default_rng(0)
     reached, shares = set(), SPACE.full
     for _ in range(2000):
         shares = SPACE.mutated(shares, random)
         reached.add(shares)
-    assert reached == {*every_configuration(), SPACE.full}
+    assert reached == {*every_budget(), SPACE.full}
     for one in reached:
         for other in reached:
             crossed = SPACE.crossed(one, other)
@@ -72,11 +72,11 @@ def search(seed=0, **options):
 def test_the_known_front_is_found_without_measuring_everything(seed):
     trials = search(seed)
     assert {trial.shares for trial in front(trials, 8.0)} == true_front(8.0)
-    assert len(trials) < len(every_configuration())
+    assert len(trials) < len(every_budget())
 
 
 def test_a_large_space_is_searched_to_within_two_hundredths_of_the_best():
-    # 5004 configurations of six layers; what is lost is lost for good, and F1 is known to a fifth of a point.
+    # 5004 budgets of six layers; what is lost is lost for good, and F1 is known to a fifth of a point.
     space, worth = Space((True,) * 6), np.array([1.0, 0.5, 0.3, 0.15, 0.08, 0.03])
     random = np.random.default_rng(0)
 
@@ -106,7 +106,7 @@ def test_nothing_is_measured_twice_and_the_full_model_never():
     shares = [trial.shares for trial in search(population=50, generations=10)]
     assert len(shares) == len(set(shares))
     assert SPACE.full not in shares
-    assert {trial.shares for trial in search(population=4, generations=1)} <= set(every_configuration())
+    assert {trial.shares for trial in search(population=4, generations=1)} <= set(every_budget())
 
 
 def test_the_same_seed_proposes_the_same():
@@ -135,7 +135,7 @@ def trial(shares, latency, drop, error=0.0):
     return Trial(shares, latency, 90 - drop, drop, error, 100, "complete", 0)
 
 
-def test_three_reasons_to_leave_a_configuration_out():
+def test_three_reasons_to_leave_a_budget_out():
     costs = fit_costs(2, [])  # 0.1 + 0.45 a layer, and 0.01 for each that drops
     lost = trial((0.5, 0.3), 0.5, 9.0)
     good = trial((1.0, 0.6), 0.85, 1.0)

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -12,12 +12,13 @@ import pytest
 
 from calibration.cli.search_budgets import standing_line
 from calibration.statistics.bootstrap import Drop
-from calibration.token_budgets import measure as length_measure
-from calibration.token_budgets import search_budgets as lengths
-from calibration.token_budgets.page import lengths_page
+from calibration.token_budgets import measure as measure_module
+from calibration.token_budgets import search_budgets as search_module
+from calibration.token_budgets.options import BudgetSearchOptions
+from calibration.token_budgets.page import budgets_page
 from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import Finalist, Standing, choose_budgets, pick_finalists
-from calibration.token_budgets.search_budgets import relative_median, search_lengths
+from calibration.token_budgets.search_budgets import relative_median, search_budgets
 from calibration.token_budgets.trials import Trial
 from edge_qa import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
@@ -36,7 +37,7 @@ SMALL = {"questions": 12, "samples": 10, "population": 3, "generations": 2}
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A tiny bundle of 2 layers, and questions whose answers are its own: it scores 100."""
-    folder = tmp_path_factory.mktemp("lengths")
+    folder = tmp_path_factory.mktemp("budgets")
     bundle = tiny_bundle(folder)
     answer = answers_of(bundle)
     return SimpleNamespace(
@@ -51,15 +52,15 @@ def files(tmp_path_factory):
 def fast(monkeypatch):
     """Dropping takes 0.9 of the time, then 0.89 and so on in the search, and 0.7, 0.71 ... at the end."""
     searched, scored = (0.9 - 0.01 * n for n in itertools.count()), (0.7 + 0.01 * n for n in itertools.count())
-    monkeypatch.setattr(length_measure, "relative_latency", lambda full, other, inputs: next(searched))
-    monkeypatch.setattr(lengths, "relative_median", lambda full, other: (next(scored), 0.0))
+    monkeypatch.setattr(measure_module, "relative_latency", lambda full, other, inputs: next(searched))
+    monkeypatch.setattr(search_module, "relative_median", lambda full, other: (next(scored), 0.0))
 
 
 def search(files, destination, **options):
-    options = {"max_drop": 90.0, **SMALL, **options}
-    return search_lengths(
-        files.bundle, destination, calibration=files.calibration, evaluation=files.evaluation, **options
-    )
+    names = {field.name for field in fields(BudgetSearchOptions)}
+    chosen = BudgetSearchOptions(**SMALL | {name: options.pop(name) for name in names & options.keys()})
+    given = {"max_drop": 90.0, "calibration": files.calibration, "evaluation": files.evaluation, **options}
+    return search_budgets(files.bundle, destination, options=chosen, **given)
 
 
 @pytest.mark.parametrize("rule", ["probe", "attention"])
@@ -69,7 +70,7 @@ def test_a_bundle_with_budgets_is_written_and_answers(files, fast, tmp_path, rul
         close = Engine.close
         patch.setattr(Engine, "close", lambda engine: (closed.append(1), close(engine))[1])
         result = search(files, tmp_path / "out", rule=rule)
-    # Every configuration is freed when it was measured, scored, or checked.
+    # Every budget is freed when it was measured, scored, or checked.
     assert len(closed) == len(result.trials) + len(result.finalists) + 2 * len(result.budgets)
     written, source = Bundle.load(tmp_path / "out"), Bundle.load(files.bundle)
     assert written.manifest == result.manifest
@@ -90,7 +91,7 @@ def test_a_bundle_with_budgets_is_written_and_answers(files, fast, tmp_path, rul
     assert scored.predictions != full.predictions
 
     step = written.manifest.lineage[-1]
-    assert (step.recipe, step.source) == ("search-lengths", source.manifest.digest)
+    assert (step.recipe, step.source) == ("search-budgets", source.manifest.digest)
     assert step.options["rule"] == rule
     assert step.options["samples"] == ("10" if rule == "probe" else "0")
     assert step.options["questions"] == "12"
@@ -100,14 +101,13 @@ def test_a_bundle_with_budgets_is_written_and_answers(files, fast, tmp_path, rul
 
 def test_budgets_are_replaced_by_a_new_search(files, fast, tmp_path):
     search(files, tmp_path / "first")
-    again = search_lengths(
+    again = search_budgets(
         tmp_path / "first",
         tmp_path / "second",
         calibration=files.calibration,
         evaluation=files.evaluation,
         max_drop=90,
-        seed=1,
-        **SMALL,
+        options=BudgetSearchOptions(**SMALL, seed=1),
     )
     written = Bundle.load(tmp_path / "second").manifest
     assert set(written.budgets) == set(again.budgets)
@@ -116,20 +116,20 @@ def test_budgets_are_replaced_by_a_new_search(files, fast, tmp_path):
         "model.bin",
         *(f"model.{name}.xml" for name in again.budgets),
     }
-    assert [step.recipe for step in written.lineage].count("search-lengths") == 2
+    assert [step.recipe for step in written.lineage].count("search-budgets") == 2
     assert len(written.scores) == 1  # of the same questions: the latest
 
 
 def test_what_is_slower_is_not_asked_and_nothing_is_written(files, monkeypatch, tmp_path):
-    monkeypatch.setattr(length_measure, "relative_latency", lambda full, other, inputs: 1.25)
-    with pytest.raises(CalibrationError, match=r"none of \d configurations was faster .* took 1.25 of its time"):
+    monkeypatch.setattr(measure_module, "relative_latency", lambda full, other, inputs: 1.25)
+    with pytest.raises(CalibrationError, match=r"none of \d budgets was faster .* took 1.25 of its time"):
         search(files, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, monkeypatch):
     first = search(files, tmp_path / "out", state=tmp_path / "state.json")
-    monkeypatch.setattr(length_measure, "relative_latency", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(measure_module, "relative_latency", lambda *_: pytest.fail("measured again"))
     again = search(files, tmp_path / "again", state=tmp_path / "state.json")
     assert again.trials == first.trials
     with pytest.raises(InputError, match=r"another search \(seed: got 0, wanted 5\)"):
@@ -137,16 +137,16 @@ def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, m
 
 
 def test_a_state_that_cannot_be_written_is_refused_before_anything_is_asked(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(lengths, "QuestionAnswerer", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(search_module, "QuestionAnswerer", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(ResourceError, match="cannot be written"):
         search(files, tmp_path / "out", state=tmp_path / "no-folder" / "state.json")
 
 
 def test_it_stops_when_the_time_is_up(files, fast, tmp_path, monkeypatch):
     clock = itertools.count(step=7.0)
-    monkeypatch.setattr(lengths, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(search_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     standings = []
-    result = search(files, tmp_path / "out", minutes=1.0, generations=50, search_progress=standings.append)
+    result = search(files, tmp_path / "out", minutes=1.0, generations=50, report=standings.append)
     assert result.stopped_early
     assert [standing.done for standing in standings] == list(range(1, len(result.trials) + 1))
     assert len(result.trials) <= 5  # 60 s, and the clock is read twice for each
@@ -195,27 +195,27 @@ class Model:
 
 def test_relative_latency_is_the_median_ratio_once_warm(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(length_measure, "time", clock)
+    monkeypatch.setattr(measure_module, "time", clock)
     full = Model(clock, {"a": [50, 1], "b": [1, 3], "c": [9, 4]})
     other = Model(clock, {"a": [1, 0.5], "b": [80, 2.4], "c": [0.1, 3.2]})
     # Ratios of 0.5, 0.8 and 0.8 in each of three rounds, whatever the first one was.
-    assert length_measure.relative_latency(full, other, ["a", "b", "c"]) == pytest.approx(0.8)
-    assert full.runs == other.runs == 3 * (1 + length_measure.ROUNDS)
+    assert measure_module.relative_latency(full, other, ["a", "b", "c"]) == pytest.approx(0.8)
+    assert full.runs == other.runs == 3 * (1 + measure_module.ROUNDS)
 
 
 def test_what_is_disturbed_is_measured_for_longer(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(length_measure, "time", clock)
+    monkeypatch.setattr(measure_module, "time", clock)
     full = Model(clock, {"a": [1]})
     other = Model(clock, {"a": [9, 0.2, 0.9, 0.5, 0.7, 0.3, 0.8, 0.6, 0.6, 0.6]})
-    assert length_measure.relative_latency(full, other, ["a"]) == pytest.approx(0.6)
-    assert full.runs == 1 + length_measure.MOST_ROUNDS
+    assert measure_module.relative_latency(full, other, ["a"]) == pytest.approx(0.6)
+    assert full.runs == 1 + measure_module.MOST_ROUNDS
 
 
 def test_many_questions_are_looked_at_on_the_way():
-    assert length_measure.stages(1000) == [30, 100, 300, 1000]
-    assert length_measure.stages(100) == [30, 100]
-    assert length_measure.stages(7) == [7]
+    assert measure_module.stages(1000) == [30, 100, 300, 1000]
+    assert measure_module.stages(100) == [30, 100]
+    assert measure_module.stages(7) == [7]
 
 
 def test_without_answers_the_full_model_is_the_measure(files, tmp_path):
@@ -292,7 +292,7 @@ def command(monkeypatch, capsys):
 
 def arguments(files, destination, *more):
     return (
-        *("search-lengths", files.bundle, destination),
+        *("search-budgets", files.bundle, destination),
         *("--calibration", files.calibration, "--evaluation", files.evaluation),
         *("--questions", 12, "--samples", 10, "--population", 4, "--generations", 1, *more),
     )
@@ -316,7 +316,7 @@ def test_the_command_writes_a_bundle_and_one_offline_page(files, fast, tmp_path,
 
 
 def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command, monkeypatch):
-    monkeypatch.setattr(lengths, "score_drop", lambda *arguments: Drop(0.5, -1.0, 2.0, 20))
+    monkeypatch.setattr(search_module, "score_drop", lambda *arguments: Drop(0.5, -1.0, 2.0, 20))
     page = tmp_path / "page.html"
     again = ("--evaluation", files.calibration, "--max-drop", 2)  # the last one counts
     shown = command(*arguments(files, tmp_path / "out", *again, "--html", page)).out
@@ -330,7 +330,7 @@ def test_a_search_says_what_its_verdict_is_worth(files, fast, tmp_path, command,
 
 
 def test_a_gate_that_is_not_met_is_a_verdict(files, fast, tmp_path, command, monkeypatch):
-    monkeypatch.setattr(lengths, "relative_median", lambda full, other: (1.5, 0.0))
+    monkeypatch.setattr(search_module, "relative_median", lambda full, other: (1.5, 0.0))
     result = command(*arguments(files, tmp_path / "out", "--max-drop", 0, "--html", tmp_path / "page.html"))
     assert result.code == 1
     assert re.search(
@@ -352,7 +352,7 @@ def test_a_page_may_not_be_what_is_read_or_the_output(files, tmp_path, command):
 
 def test_the_page_tells_of_every_finalist_and_the_front(files, fast, tmp_path):
     result = search(files, tmp_path / "out")
-    text = lengths_page(result).decode()
+    text = budgets_page(result).decode()
     for one in result.finalists:
         assert f"{one.f1:.2f}" in text
         assert f"{one.relative_latency:.2f}" in text
@@ -366,7 +366,7 @@ def test_names_of_neighbours_can_be_read(files, fast, tmp_path):
     near = [replace(result.trials[0], latency=0.87 + 0.01 * n, drop=0.3 - 0.05 * n, error=0.1) for n in range(2)]
     finalists = tuple(Finalist(one, 90.0, Drop(0.1, 0.0, 0.2, 9), one.latency, 0.01) for one in near)
     result = replace(result, trials=tuple(near), finalists=finalists, budgets={"fast": 0, "balanced": 1}, full_f1=90.0)
-    root = ElementTree.fromstring(lengths_page(result).decode().removeprefix("<!DOCTYPE html>"))
+    root = ElementTree.fromstring(budgets_page(result).decode().removeprefix("<!DOCTYPE html>"))
     names = {text.text: text for text in root.iter("text") if text.get("class", "").startswith("strong")}
     (x, y), (_, higher) = ([float(names[name].get(axis)) for axis in "xy"] for name in ("fast", "balanced"))
     assert y - higher >= 11

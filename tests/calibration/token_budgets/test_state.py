@@ -8,7 +8,7 @@ import pytest
 from calibration.token_budgets.evolution import evolve
 from calibration.token_budgets.state import Record
 from edge_qa.errors import InputError, ResourceError
-from tests.support.length_objective import SPACE, measured
+from tests.support.budget_objective import SPACE, measured
 
 SEARCH = {"bundle": "abc", "seed": "0"}
 

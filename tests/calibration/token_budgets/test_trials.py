@@ -1,4 +1,4 @@
-"""What a configuration lost, the front, and when its questions are cut short: by hand-computed cases."""
+"""What a token budget lost, the front, and when its questions are cut short: by hand-computed cases."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_the_front_is_what_no_other_beats_in_both():
         (-1.0, 0.0, 0.99, None),
     ],
 )
-def test_a_configuration_is_asked_on_while_it_may_join_the_front(points, error, latency, verdict):
+def test_a_budget_is_asked_on_while_it_may_join_the_front(points, error, latency, verdict):
     assert stopped(Loss(points, error, 100), latency, [trial(0.7, 1.0)], 3.0) == verdict
 
 

@@ -6,7 +6,7 @@ import pytest
 from converters.checkpoints.checkpoint import read_checkpoint
 from converters.families import read_encoder
 from converters.model.encoder import Encoder, named_arrays
-from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.reference import token_dropping_logits
 from converters.token_budgets.token_dropping import Keep
 from converters.verification.reference import reference_logits
 from edge_qa.errors import CheckpointError
@@ -77,7 +77,7 @@ def test_dropped_tokens(checkpoint, probed):
     keep = Keep((1.0, 0.8, 0.8, 0.5, 0.4, 0.2), 4, probes)
     given = inputs(encoder)
     found = torch_logits(encoder, given, keep=keep)
-    assert_same(found, *dropping_logits(encoder, given, keep), given)
+    assert_same(found, *token_dropping_logits(encoder, given, keep), given)
     whole = torch_logits(encoder, given)
     assert np.abs(found - whole).max() > 0.01
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from calibration.data.answered_windows import told_places
-from calibration.training.options import Options
+from calibration.training.options import make_recipe
 from calibration.training.train import train
 from converters.checkpoints.checkpoint import read_checkpoint
 from converters.conversion import convert
@@ -304,7 +303,7 @@ def test_an_evaluation_is_left_at_once_and_done_anew(folder, tmp_path, which):
     whole = run(folder, "finetune", name="whole", **options)
     asked = []
 
-    def stop(stage: str, done: int, total: int) -> None:
+    def stop(stage: str, done: int = 0, total: int = 0) -> None:
         if stage == "evaluate":
             asked.append(done)
             if done == 3 and asked.count(3) == which:
@@ -344,7 +343,7 @@ def test_a_loss_that_is_no_number(folder):
     [
         ({"learning_rate": float("nan")}, "learning_rate: got nan"),
         ({"epochs": 0.0}, "epochs: got 0"),
-        ({"ratio": 1.0}, "ratio: got 1"),
+        ({"recipe": "prune-gates", "ratio": 1.0}, "ratio: got 1"),
         ({"recipe": "prune-gain"}, "give either ratio or speedup"),
         ({"ratio": 0.5}, "ratio: finetune does not use it, only prune-gain"),
         ({"steps": 3, "epochs": 2.0}, "steps, epochs: give one"),
@@ -354,7 +353,7 @@ def test_a_loss_that_is_no_number(folder):
 )
 def test_options_that_cannot_be_used(changes, words):
     with pytest.raises(InputError, match=words):
-        replace(Options("finetune"), **changes).check()
+        make_recipe(changes.pop("recipe", "finetune"), changes)
 
 
 def test_what_lay_beside_the_state_stays(folder):

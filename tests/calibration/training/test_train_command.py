@@ -9,7 +9,7 @@ from tests.support.command import Command
 
 torch = pytest.importorskip("torch")
 
-from calibration.training.recipes.recipe import Recipe  # noqa: E402
+from calibration.training.recipes.hooks import RecipeHooks  # noqa: E402
 from tests.support.tiny_training import run  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -29,7 +29,7 @@ def test_a_run_that_stopped_between_two_reports_tells_the_same_loss_and_all_of_i
             os.kill(os.getpid(), signal.SIGINT)
 
     whole = run(folder, "finetune", name="whole", steps=6)
-    monkeypatch.setattr(Recipe, "before_step", stop)
+    monkeypatch.setattr(RecipeHooks, "before_step", stop)
     with pytest.raises(KeyboardInterrupt):
         run(folder, "finetune", name="parts", state=tmp_path, steps=6)
     state = torch.load(tmp_path / "state.pt")

@@ -17,7 +17,7 @@ from converters.ir.bundle_encoder import read_back
 from converters.model.compaction import compact
 from converters.model.encoder import Encoder, named_arrays
 from converters.model.matrices import layer_matrices
-from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.reference import token_dropping_logits
 from converters.token_budgets.token_dropping import Keep, drop_tokens
 from converters.verification.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa._openvino import ov, this_core
@@ -27,8 +27,8 @@ from edge_qa.bundle.manifest import OUTPUT_ROLES
 torch = pytest.importorskip("torch")
 
 from calibration.training import loop  # noqa: E402
-from calibration.training.recipes.block_movement import BlockMovement  # noqa: E402
-from calibration.training.recipes.lengthdrop import LengthDrop  # noqa: E402
+from calibration.training.recipes.block_movement import BlockMovementHooks  # noqa: E402
+from calibration.training.recipes.lengthdrop import LengthDropHooks  # noqa: E402
 from tests.support.tiny_training import run, tiny_checkpoint, tiny_squad  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -197,7 +197,7 @@ def test_block_movement_leaves_ragged_layers_filled(folder):
 def test_block_movement_fills_what_is_left_when_the_schedule_ends(folder, monkeypatch):
     """Until then a share of the attention weights runs as zero; from then on they run as they are."""
     shares = []
-    original = BlockMovement.weights
+    original = BlockMovementHooks.weights
 
     def watched(self, own):
         found = original(self, own)
@@ -206,7 +206,7 @@ def test_block_movement_fills_what_is_left_when_the_schedule_ends(folder, monkey
         shares.append(round(zeros / sum(found[name].numel() for name in names), 2))
         return found
 
-    monkeypatch.setattr(BlockMovement, "weights", watched)
+    monkeypatch.setattr(BlockMovementHooks, "weights", watched)
     run(folder, "block-movement", name="moved", ratio=0.5, steps=8, schedule=0.5)
     assert shares[0] == 0
     assert shares[3] > 0.3
@@ -216,13 +216,13 @@ def test_block_movement_fills_what_is_left_when_the_schedule_ends(folder, monkey
 def test_lengthdrop_trains_every_budget(folder, monkeypatch):
     """Every third step the shortest; shares never rise, and are not always the same."""
     seen = []
-    original = LengthDrop.keep
+    original = LengthDropHooks.keep
 
     def watched(self, step):
         seen.append(original(self, step))
         return seen[-1]
 
-    monkeypatch.setattr(LengthDrop, "keep", watched)
+    monkeypatch.setattr(LengthDropHooks, "keep", watched)
     run(folder, "lengthdrop", name="dropped", steps=12, shortest=0.25)
     shares = [keep.shares for keep in seen]
     assert shares[2::3] == [pytest.approx((0.5, 0.25))] * 4
@@ -252,6 +252,6 @@ def test_a_lengthdrop_checkpoint_needs_nothing_new_to_drop_tokens(folder):
     compiled = this_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for inputs in seeded_inputs(stored, ((1, 24, 24), (2, 20, 9))):
         results = compiled(inputs)
-        wanted = dropping_logits(stored, inputs, keep)
+        wanted = token_dropping_logits(stored, inputs, keep)
         real = inputs["attention_mask"].astype(bool)
         assert relative_difference([results[role] for role in OUTPUT_ROLES], wanted, real) <= TOLERANCE

@@ -99,7 +99,7 @@ def test_the_card_and_the_licence_travel_with_the_bundle(tmp_path):
     ],
 )
 def test_the_licence_of_a_card(front, licence):
-    from converters.conversion import licence_of
+    from converters.bundle_writer import licence_of
 
     assert licence_of(f"---\n{front}\n---\n# Card\n") == licence
     assert licence_of(f"\ufeff---\n{front}\n---\n") == licence

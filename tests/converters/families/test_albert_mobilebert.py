@@ -230,6 +230,7 @@ def test_a_checkpoint_without_the_prefix_reads_alike(source):
 @pytest.mark.parametrize("name", ["albert", "mobilebert"])
 def test_quantized_logits_stay_close(name, tmp_path):
     """ALBERT's shared constants stay shared and right; so do MobileBERT's scales without a norm."""
+    from calibration.quantization.options import QuantizationOptions
     from calibration.quantization.quantize import quantize
 
     folder = tmp_path / "checkpoint"
@@ -246,7 +247,7 @@ def test_quantized_logits_stay_close(name, tmp_path):
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps({"question": "Who rises?", "context": text}) + "\n" for text in texts))
     convert(folder, tmp_path / "fp16")
-    result = quantize(tmp_path / "fp16", tmp_path / "int8", calibration=file, samples=16)
+    result = quantize(tmp_path / "fp16", tmp_path / "int8", calibration=file, options=QuantizationOptions(samples=16))
     assert result.manifest.model.parameters == sum(array.size for array in tensors.values())
     before, after = (QuestionAnswerer.load(tmp_path / kind) for kind in ("fp16", "int8"))
     alike, changed = [], []

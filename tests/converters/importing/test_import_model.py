@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +221,7 @@ def test_a_graph_that_counts_padding_stays_static_with_a_note(tmp_path: Path) ->
 
 def test_a_bundle_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = zoo_model(make_encoder(seed=1), tokens=16)
-    monkeypatch.setattr("converters.importing.import_model.write_ir", lambda model, folder: write_ir(other, folder))
+    monkeypatch.setattr("converters.bundle_writer.write_ir", lambda model, folder: write_ir(other, folder))
     with pytest.raises(VerificationError, match="differ from the model's own"):
         import_ir(tmp_path, zoo_model(ENCODER, tokens=16), static=True)
     assert not (tmp_path / "out").exists()
@@ -363,6 +364,45 @@ def test_weights_that_meet_no_rounded_activation_suit_every_cpu(tmp_path: Path) 
 def test_what_nncf_quantized_for_any_cpu_is_told_from_its_integers(int8_bundle: Path) -> None:
     found = survey(this_core().read_model(int8_bundle / "model.xml"))
     assert (found.precision, found.target) == ("int8", "any")
+
+
+def hub_cache(folder: Path, **files: Path) -> Path:
+    """Lay files out as a cache of downloads does: named by their hash, with links in a snapshot. Returns that one."""
+    blobs, snapshot = folder / "blobs", folder / "snapshots" / "main"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for name, source in files.items():
+        file = name.replace("_", ".")
+        blob = hashlib.sha256(source.read_bytes()).hexdigest()
+        (blobs / blob).write_bytes(source.read_bytes())
+        (snapshot / file).symlink_to(Path("..", "..", "blobs", blob))
+    return snapshot
+
+
+def test_an_ir_in_a_cache_of_links_is_read(tmp_path: Path) -> None:
+    good = save(zoo_model(ENCODER), tmp_path / "good.xml")
+    snapshot = hub_cache(tmp_path / "cache", model_xml=good, model_bin=good.with_suffix(".bin"), vocab_txt=VOCAB)
+    made = import_model(snapshot / "model.xml", tmp_path / "made", vocab=snapshot / "vocab.txt")
+    assert_computes(made.path, ENCODER, (2, 48, 9))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_onnx_model_with_its_weights_in_another_file_is_read(tmp_path: Path, linked: bool) -> None:
+    files = {"model_onnx": ONNX / "external.onnx", "external_data": ONNX / "external.data"}
+    if linked:
+        folder = hub_cache(tmp_path / "cache", **files)
+    else:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for name, source in files.items():
+            shutil.copy(source, folder / name.replace("_", "."))
+    made = import_model(folder / "model.onnx", tmp_path / "made", vocab=VOCAB)
+    whole = import_model(ONNX / "pair.onnx", tmp_path / "whole", vocab=VOCAB)
+    # The same weights in one file and in two: the very same bundle's model.
+    assert made.manifest.files["model.bin"] == whole.manifest.files["model.bin"]
+    # Both files count.
+    both = (ONNX / "external.onnx").read_bytes() + (ONNX / "external.data").read_bytes()
+    assert made.manifest.lineage[0].source == hashlib.sha256(both).hexdigest()
 
 
 def test_an_onnx_export_computes_what_torch_computes(tmp_path: Path) -> None:

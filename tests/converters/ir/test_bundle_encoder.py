@@ -120,6 +120,7 @@ def test_a_graph_with_other_names_is_refused(fp16_bundle, tmp_path):
 @pytest.fixture(scope="module")
 def sparse_bundles(questions, tmp_path_factory) -> tuple[Path, Path]:
     """A 1x4 sparse checkpoint, converted and quantized."""
+    from calibration.quantization.options import QuantizationOptions
     from calibration.quantization.quantize import quantize
 
     folder = tmp_path_factory.mktemp("sparse")
@@ -132,7 +133,7 @@ def sparse_bundles(questions, tmp_path_factory) -> tuple[Path, Path]:
     source = write_checkpoint(folder / "checkpoint", tensors=tensors, config=bert_config(**sizes))
     # In a model this small some neurons are all zero; without them the groups would lie elsewhere.
     fp16 = convert(source, folder / "fp16", compact=None).path
-    return fp16, quantize(fp16, folder / "int8", calibration=questions, samples=2).path
+    return fp16, quantize(fp16, folder / "int8", calibration=questions, options=QuantizationOptions(samples=2)).path
 
 
 def test_zeros_are_counted_by_matrix(sparse_bundles):

@@ -1,15 +1,16 @@
-"""Several token-drop configurations over one weights file."""
+"""Several token budgets over one weights file."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from converters.conversion import convert
 from converters.ir.bundle_encoder import read_back
-from converters.token_budgets.budgets import budget_files, dropping_model, read_keep
-from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.budgets import budget_files, read_keep, token_dropping_model
+from converters.token_budgets.reference import token_dropping_logits
 from converters.token_budgets.token_dropping import Keep
 from converters.verification.verify import TOLERANCE, relative_difference, seeded_inputs
 from edge_qa.bundle.bundle import Bundle
@@ -38,7 +39,7 @@ def test_each_budget_computes_its_statement(fp16_bundle, fp16_budgets, name):
     model = read_back(Bundle.load(fp16_bundle))
     engine = Engine(fp16_budgets, xml=f"model.{name}.xml")
     for inputs in seeded_inputs(model, ((1, 90, 90), (2, 61, 30))):
-        wanted = dropping_logits(model, inputs, keeps()[name])
+        wanted = token_dropping_logits(model, inputs, keeps()[name])
         assert relative_difference(engine.run(inputs), wanted, inputs["attention_mask"].astype(bool)) <= TOLERANCE
 
 
@@ -85,7 +86,7 @@ def test_an_imported_bundle_is_refused(fp16_budgets):
     model = replace(fp16_budgets.manifest.model, heads=None)
     imported = replace(fp16_budgets, manifest=replace(fp16_budgets.manifest, model=model))
     with pytest.raises(BundleError, match="was imported"):
-        dropping_model(imported, keeps()["fast"])
+        token_dropping_model(imported, keeps()["fast"])
 
 
 def test_converted_bundles_have_no_budgets(checkpoint, tmp_path):
@@ -94,7 +95,7 @@ def test_converted_bundles_have_no_budgets(checkpoint, tmp_path):
 
 def test_quantizing_keeps_the_budgets(fp16_bundle, questions, tmp_path):
     source = bundle_with_budgets(fp16_bundle, tmp_path / "fp16", keeps())
-    quantize(source, tmp_path / "int8", calibration=questions, samples=4)
+    quantize(source, tmp_path / "int8", calibration=questions, options=QuantizationOptions(samples=4))
     made = Bundle.load(tmp_path / "int8")
     assert made.manifest.precision == "int8"
     for name, budget in made.manifest.budgets.items():

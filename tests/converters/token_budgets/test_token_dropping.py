@@ -8,7 +8,7 @@ import pytest
 from converters.ir.bundle_encoder import read_back
 from converters.ir.graph import build_graph
 from converters.model.encoder import Encoder
-from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.reference import token_dropping_logits
 from converters.token_budgets.token_dropping import Keep, drop_tokens, kept_tokens
 from converters.verification.reference import apply_layer, apply_linear, embed, reference_logits
 from converters.verification.verify import TOLERANCE, relative_difference, seeded_inputs
@@ -44,7 +44,7 @@ def logits(model: "ov.Model", inputs: dict[str, np.ndarray]) -> list[np.ndarray]
     return [results[role] for role in OUTPUT_ROLES]
 
 
-def with_dropping(model: Encoder, keep: Keep) -> "ov.Model":
+def with_budget(model: Encoder, keep: Keep) -> "ov.Model":
     graph = build_graph(model)
     drop_tokens(graph, keep)
     return graph
@@ -56,11 +56,11 @@ def with_dropping(model: Encoder, keep: Keep) -> "ov.Model":
 def test_the_graph_computes_the_statement(name, shares, rule):
     model = DROPPERS[name]
     keep = Keep(shares, step=4, probes=probes(model) if rule == "probe" else {})
-    if any(model.layers[i].attention.heads == 0 for i in keep.dropping):
+    if any(model.layers[i].attention.heads == 0 for i in keep.dropping_layers):
         pytest.skip("a layer without heads cannot drop")
-    graph = with_dropping(model, keep)
+    graph = with_budget(model, keep)
     for inputs in seeded_inputs(model, CASES):
-        wanted = dropping_logits(model, inputs, keep)
+        wanted = token_dropping_logits(model, inputs, keep)
         assert relative_difference(logits(graph, inputs), wanted, inputs["attention_mask"].astype(bool)) <= TOLERANCE
 
 
@@ -73,7 +73,7 @@ def test_the_real_checkpoint_agrees_with_the_statement(fp16_bundle, shares, rule
     graph = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     drop_tokens(graph, keep)
     for inputs in seeded_inputs(model, ((1, 100, 100), (3, 61, 20), (1, 5, 5))):
-        wanted = dropping_logits(model, inputs, keep)
+        wanted = token_dropping_logits(model, inputs, keep)
         assert relative_difference(logits(graph, inputs), wanted, inputs["attention_mask"].astype(bool)) <= TOLERANCE
 
 
@@ -81,7 +81,7 @@ def test_the_real_checkpoint_agrees_with_the_statement(fp16_bundle, shares, rule
 def test_an_example_does_not_hang_on_its_neighbours(rule):
     model = DROPPERS["plain"]
     keep = Keep((0.8, 0.5, 0.25), step=4, probes=probes(model) if rule == "probe" else {})
-    graph = with_dropping(model, keep)
+    graph = with_budget(model, keep)
     (batch,) = seeded_inputs(model, ((4, 24, 6),))
     together = logits(graph, batch)
     for row, mask in enumerate(batch["attention_mask"].astype(bool)):
@@ -92,7 +92,7 @@ def test_an_example_does_not_hang_on_its_neighbours(rule):
 
 def test_what_drops_nothing_is_the_plain_graph():
     model = DROPPERS["plain"]
-    plain, kept = build_graph(model), with_dropping(model, Keep((1.0, 1.0, 1.0)))
+    plain, kept = build_graph(model), with_budget(model, Keep((1.0, 1.0, 1.0)))
     assert len(kept.get_ordered_ops()) == len(plain.get_ordered_ops())
     (inputs,) = seeded_inputs(model, ((2, 24, 11),))
     for got, wanted in zip(logits(kept, inputs), logits(plain, inputs), strict=True):
@@ -102,15 +102,15 @@ def test_what_drops_nothing_is_the_plain_graph():
 def test_counts_that_cover_every_token_change_nothing():
     model = DROPPERS["plain"]
     (inputs,) = seeded_inputs(model, ((1, 7, 7),))
-    graph = with_dropping(model, Keep((0.9, 0.9, 0.9), step=8))  # 6.3 tokens, rounded up to 8
+    graph = with_budget(model, Keep((0.9, 0.9, 0.9), step=8))  # 6.3 tokens, rounded up to 8
     got, wanted = logits(graph, inputs), reference_logits(model, inputs)
     assert relative_difference(got, wanted, inputs["attention_mask"].astype(bool)) <= TOLERANCE
 
 
 def test_only_layers_that_drop_rank_tokens():
     keep = Keep((0.8, 0.8, 0.5), step=4, probes=probes(DROPPERS["plain"]))
-    assert keep.dropping == (0, 2)
-    kinds = [node.get_type_name() for node in with_dropping(DROPPERS["plain"], keep).get_ordered_ops()]
+    assert keep.dropping_layers == (0, 2)
+    kinds = [node.get_type_name() for node in with_budget(DROPPERS["plain"], keep).get_ordered_ops()]
     assert kinds.count("TopK") == 2
 
 
@@ -130,7 +130,7 @@ def test_the_statement_by_hand():
     x = embed(model, inputs)
     stay = set(np.argsort(x[0, :, 0])[4:].tolist())
     after = apply_layer(x, model.layers[0], np.ones((1, 1, 1, 8), bool), "gelu")
-    start, _ = dropping_logits(model, inputs, Keep((0.5,), step=4, probes={0: probe}))
+    start, _ = token_dropping_logits(model, inputs, Keep((0.5,), step=4, probes={0: probe}))
     early, late = apply_linear(x, model.head)[0, :, 0], apply_linear(after, model.head)[0, :, 0]
     for token in range(8):
         assert start[0, token] == pytest.approx(late[token] if token in stay else early[token], abs=1e-6)
@@ -141,7 +141,7 @@ def test_the_question_is_dropped_last():
     (inputs,) = seeded_inputs(model, ((1, 16, 16),))
     inputs["token_type_ids"] = (np.arange(16) >= 4)[None].astype(np.int64)
     keep = Keep((0.25, 0.25), step=4, probes={0: probes(model)[0]})
-    start, _ = dropping_logits(model, inputs, keep)
+    start, _ = token_dropping_logits(model, inputs, keep)
     early = apply_linear(embed(model, inputs), model.head)[0, :, 0]
     changed = np.abs(start[0] - early) > 1e-6
     assert changed.tolist() == [True] * 4 + [False] * 12
@@ -150,7 +150,7 @@ def test_the_question_is_dropped_last():
 def test_padding_does_not_vote():
     """Whatever stands in the padding, the real tokens' logits are the same."""
     model = DROPPERS["plain"]
-    graph = with_dropping(model, Keep((0.5, 0.5, 0.5), step=4))
+    graph = with_budget(model, Keep((0.5, 0.5, 0.5), step=4))
     (inputs,) = seeded_inputs(model, ((2, 24, 10),))
     real = inputs["attention_mask"].astype(bool)
     other = dict(inputs, input_ids=np.where(real, inputs["input_ids"], 7))
@@ -169,7 +169,7 @@ def test_padding_does_not_vote():
         (Keep((1.0, 0.5, 0.4), probes={1: np.zeros(4, np.float32)}), r"wanted one for each of \(1, 2\)"),
     ],
 )
-def test_a_configuration_that_cannot_be_is_refused(keep, message):
+def test_a_budget_that_cannot_be_is_refused(keep, message):
     with pytest.raises(InputError, match=message):
         keep.check((4, 4, 4))
 

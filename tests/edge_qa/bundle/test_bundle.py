@@ -114,6 +114,12 @@ def test_an_unknown_key_is_refused(copy):
         (lambda raw: raw["io"]["outputs"].pop("output_e"), r"manifest\.io\.outputs: got \['output_s'\]"),
         (lambda raw: raw.update(precision="int4"), r"manifest\.precision: got 'int4', wanted one of fp32, fp16, int8"),
         (lambda raw: raw["defaults"].update(doc_stride=0), r"manifest\.defaults\.doc_stride: got 0"),
+        (lambda raw: raw["io"].update(tokens=0), r"manifest\.io\.tokens: got 0, wanted at least 1"),
+        (lambda raw: raw["io"].update(batch=-1), r"manifest\.io\.batch: got -1, wanted at least 1"),
+        (lambda raw: raw["io"].update(tokens=65), r"manifest\.io\.tokens: got 65, wanted at most longest_input \(64\)"),
+        (lambda raw: raw["model"].update(longest_input=0), r"manifest\.model\.longest_input: got 0"),
+        (lambda raw: raw["model"].update(vocabulary=-5), r"manifest\.model\.vocabulary: got -5"),
+        (lambda raw: raw["model"].update(token_types=-1), r"manifest\.model\.token_types: got -1"),
         (lambda raw: raw["defaults"].pop("doc_stride") and None, r"altered after it was written"),
         (lambda raw: raw.pop("lineage"), r"key 'lineage' is missing"),
         (lambda raw: raw["model"].update(layers=3), r"altered after it was written"),
@@ -135,11 +141,32 @@ def test_a_name_outside_the_folder_is_refused(copy, name):
         Bundle.load(copy)
 
 
-def test_a_link_out_of_the_folder_is_refused(copy, tmp_path):
-    outside = tmp_path / "outside"
-    shutil.move(copy / "model.bin", outside)
-    (copy / "model.bin").symlink_to(outside)
-    with pytest.raises(BundleError, match="not a plain file"):
+def test_files_that_are_links_are_followed(copy, tmp_path):
+    # As in a cache of downloads; the hash guards the bytes.
+    wanted = Bundle.load(copy)
+    outside = tmp_path / "blobs"
+    outside.mkdir()
+    for file in list(copy.iterdir()):
+        shutil.move(file, outside / f"{file.name}-blob")
+        file.symlink_to(outside / f"{file.name}-blob")
+    assert Bundle.load(copy).manifest == wanted.manifest
+    (outside / "model.bin-blob").write_bytes(bytes(wanted.manifest.files["model.bin"].bytes))
+    with pytest.raises(BundleError, match="its bytes are not those that were written"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "/dev/null"])
+def test_a_link_to_no_file_is_refused(copy, target):
+    (copy / "model.bin").unlink()
+    (copy / "model.bin").symlink_to(target)
+    with pytest.raises(BundleError, match="missing or not a plain file"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.xml", "model.bin", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named(copy, name):
+    (copy / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    with pytest.raises(BundleError, match=f"{name}: a pointer of Git LFS, not the file itself; run git lfs pull"):
         Bundle.load(copy)
 
 

@@ -13,7 +13,7 @@ def clock(monkeypatch):
 
 
 def test_a_log_gets_a_line_a_minute_across_stages(clock, capsys):
-    show = progress.stage_bars()
+    show = progress.progress_bars()
     for stage in ("windows", "latency"):
         for done in range(1, 5):
             clock[0] += 20
@@ -23,8 +23,25 @@ def test_a_log_gets_a_line_a_minute_across_stages(clock, capsys):
 
 
 def test_short_work_says_nothing_to_a_log(clock, capsys):
-    bar = progress.progress_bar("questions")
+    show = progress.progress_bars()
     for done in range(1, 101):
         clock[0] += 0.5
-        bar(done, 100)
+        show("questions", done, 100)
     assert capsys.readouterr().err == ""
+
+
+def test_a_stage_of_unknown_length_says_nothing_to_a_log(clock, capsys):
+    show = progress.progress_bars()
+    clock[0] += 100
+    show("read")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_line_for_a_stage_and_a_bar_for_its_parts(clock, capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    show = progress.progress_bars()
+    show("read")
+    for done in (1, 2):
+        clock[0] += 10
+        show("evaluate", done, 2)
+    assert capsys.readouterr().err == "read\n\revaluate: 1/2  50%  0 s left   \revaluate: 2/2  100%  0 s left   \n"

@@ -1,4 +1,4 @@
-"""A stand-in for measuring: latency and F1 as functions of the shares, so that the best configurations are known."""
+"""A stand-in for measuring: latency and F1 as functions of the shares, so that the best budgets are known."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -18,7 +18,7 @@ def measured(shares: Shares, generation: int = 0, trials: Sequence[Trial] = ()) 
     return Trial(shares, latency, 90 - drop, drop, 0.01, 1000, "complete", generation)
 
 
-def every_configuration() -> list[Shares]:
+def every_budget() -> list[Shares]:
     """All falling shares of the grid, the full model left out: 19 of them."""
     falling = [shares for shares in product(SPACE.grid, repeat=3) if list(shares) == sorted(shares, reverse=True)]
     return [shares for shares in falling if shares != SPACE.full]
@@ -26,7 +26,7 @@ def every_configuration() -> list[Shares]:
 
 def true_front(allowance: float) -> set[Shares]:
     """Those within the allowance that no other beats in both."""
-    every = [measured(shares) for shares in every_configuration()]
+    every = [measured(shares) for shares in every_budget()]
     within = [one for one in every if one.drop is not None and one.drop <= allowance]
     return {
         one.shares

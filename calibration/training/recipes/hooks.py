@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from calibration.torch_model.model import TorchEncoder, Trace
 from calibration.training.batches import Batch
 from calibration.training.losses import attention_loss, distillation_loss, hidden_loss, layer_map, span_loss
-from calibration.training.options import Options
+from calibration.training.options import TrainingRecipe
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.model.encoder import Encoder
 from edge_qa.errors import InputError, missing_extra
+from edge_qa.progress import Progress, no_progress
 
 try:
     import torch
@@ -26,21 +27,23 @@ SCORES = "scores."  # what the names of a recipe's own parameters begin with tha
 Forward = Callable[..., Tensor]  # (batch, gates=, keep=, trace=) -> logits
 
 
+Chosen = TypeVar("Chosen", bound=TrainingRecipe)
+
+
 @dataclass(frozen=True, eq=False)
-class Task:
+class Task(Generic[Chosen]):
     """What a recipe starts from.
 
     source: the checkpoint of `encoder`. data: the file that is learnt from. folder: for files to keep.
-    progress: called with a stage, and how much of it is done.
     """
 
-    options: Options
+    options: Chosen
     source: Checkpoint
     encoder: Encoder
     data: Path
     folder: Path
     device: torch.device
-    progress: Callable[[str, int, int], None] = lambda stage, done, total: None
+    progress: Progress = no_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +77,10 @@ class Step:
         return np.random.default_rng((seed, self.number))
 
 
-class Recipe:
+class RecipeHooks(Generic[Chosen]):
     """finetune and distil; the others override what differs."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task[Chosen]) -> None:
         self.task, self.options = task, task.options
         self.student: TorchEncoder
         self.projections: torch.nn.ModuleList | None = None

@@ -1,0 +1,148 @@
+"""What every writer of a bundle does: seal the parts into a folder, and read back what lies on the disk."""
+
+import platform
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from converters.checkpoints.checkpoint import Checkpoint
+from converters.ir.storage import write_ir
+from converters.verification.verify import Verification
+from edge_qa import __version__
+from edge_qa._openvino import ov
+from edge_qa.bundle.bundle import Bundle, Draft
+from edge_qa.bundle.manifest import (
+    CARD,
+    INPUT_ROLES,
+    OUTPUT_ROLES,
+    TOKENIZER,
+    Budget,
+    Defaults,
+    InputRecord,
+    IORecord,
+    Manifest,
+    ModelRecord,
+    ScoreRecord,
+    Step,
+    Target,
+    WeightPrecision,
+)
+from edge_qa.errors import CheckpointError
+from edge_qa.text.tokenizer import TextTokenizer
+
+# A model that takes the four inputs by their own names.
+CONTRACT = IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES})
+
+
+@dataclass(frozen=True, eq=False)
+class BundleParts:
+    """Everything that a bundle is made of besides its model's files.
+
+    tokenizer: the content of tokenizer.json. card: of the README. The others are those of the Manifest.
+    """
+
+    tokenizer: str
+    card: str
+    model: ModelRecord
+    defaults: Defaults
+    lineage: tuple[Step, ...]
+    io: IORecord = CONTRACT
+    precision: WeightPrecision = "fp16"
+    target: Target | None = None
+    budgets: dict[str, Budget] | None = None
+    scores: tuple[ScoreRecord, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """A model that a checkpoint became, not yet written.
+
+    verify: runs the bundle beside what the checkpoint computes. Raises VerificationError or CheckpointError.
+    """
+
+    model: "ov.Model"
+    record: ModelRecord
+    step: Step
+    verify: Callable[[Bundle], Verification]
+
+
+def parts_of_checkpoint(source: Checkpoint, built: Built, no_answer_threshold: float | None) -> BundleParts:
+    """Return the parts of the bundle of a checkpoint, its weights in FP16."""
+    return BundleParts(
+        tokenizer=source.tokenizer,
+        card=source.card
+        or f"# {source.path.name}\n\nNo model card came with this checkpoint; its licence is not known.\n",
+        model=built.record,
+        defaults=replace(Defaults.for_length(built.record.longest_input), no_answer_threshold=no_answer_threshold),
+        lineage=(built.step,),
+    )
+
+
+def parts_of_successor(source: Bundle, step: Step) -> BundleParts:
+    """Return the parts of a bundle made from another by one step; budgets and scores are not carried over."""
+    manifest = source.manifest
+    return BundleParts(
+        tokenizer=source.tokenizer_json,
+        card=source.card,
+        model=manifest.model,
+        defaults=manifest.defaults,
+        lineage=(*manifest.lineage, step),
+        io=manifest.io,
+        precision=manifest.precision,
+        target=manifest.target,
+    )
+
+
+def write_parts(draft: Draft, model: "ov.Model | Mapping[str, bytes]", parts: BundleParts) -> Manifest:
+    """Write every file of a bundle and seal it. model: as it is in memory, or its files by name."""
+    if isinstance(model, Mapping):
+        for name, content in model.items():
+            draft.add(name, content)
+    else:
+        write_ir(model, draft.folder)
+    draft.add(TOKENIZER, parts.tokenizer.encode())
+    draft.add(CARD, parts.card.encode())
+    beside = ("tokenizer", "card")
+    return draft.seal(**{part.name: getattr(parts, part.name) for part in fields(parts) if part.name not in beside})
+
+
+def read_back(draft: Draft, destination: Path) -> Bundle:
+    """Return the bundle that lies in the draft's folder, as a device will read it, under the name it will have.
+
+    This, and not what is in memory, is what a writer verifies.
+    """
+    return replace(Bundle.load(draft.folder), path=destination)
+
+
+def made_by(recipe: str, options: dict[str, str], source: str, **tools: str) -> Step:
+    """Return a step of the lineage. source: sha256 of what it was applied to; tools: besides `tool_versions`."""
+    return Step(recipe, options, source, tool_versions() | tools)
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the tools that decide a bundle's bytes."""
+    return {"edge-qa": __version__, "openvino": ov.get_version().split("-")[0], "machine": platform.machine()}
+
+
+def licence_of(card: str | None) -> str | None:
+    """Return the `license:` of a model card's front matter; of a list the first."""
+    front = re.match(r"\ufeff?---[ \t]*\n(.*?)\n---", card or "", re.DOTALL)
+    found = re.search(r"^license:(?:[ \t]*\n[ \t]*-)?[ \t]*([^\n#]*)", front.group(1), re.MULTILINE) if front else None
+    name = found.group(1).strip().strip("[]").split(",")[0].strip(" \t'\"") if found else ""
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) else None
+
+
+def check_tokenizer(tokenizer_json: str, rows: int, where: Path) -> int:
+    """Return how many ids a tokenizer gives.
+
+    rows: of the model's word embeddings. Raises CheckpointError if that is fewer.
+    """
+    ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
+    if ids > rows:
+        raise CheckpointError(
+            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {rows} rows",
+            where=where,
+            remedy="use the tokenizer that belongs to the model",
+        )
+    return ids
