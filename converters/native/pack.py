@@ -152,5 +152,5 @@ def _budget(out: PackedWriter, keep: Keep) -> None:
     out.whole(keep.step, bool(keep.probes))
     for layer, share in enumerate(keep.shares):
         out.real(share)
-        if keep.probes and layer in keep.dropping:
+        if keep.probes and layer in keep.dropping_layers:
             out.array(keep.probes[layer], np.float32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from converters.native.pack import pack_encoder
-from converters.token_budgets.reference import dropping_logits
+from converters.token_budgets.reference import token_dropping_logits
 from converters.token_budgets.token_dropping import Keep
 from tests.kernels.test_encoder import example, long_encoder
 from tests.support.encoders import bottleneck_layer, embeddings, encoder, layer
@@ -31,7 +31,7 @@ def wanted(encoder_, ids, types, keep):
         "token_type_ids": types[None],
         "position_ids": np.arange(len(ids))[None],
     }
-    return np.concatenate(dropping_logits(encoder_, inputs, keep))
+    return np.concatenate(token_dropping_logits(encoder_, inputs, keep))
 
 
 @pytest.mark.parametrize("tokens", [1, 9, 40, 133])
