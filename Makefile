@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast native test benchmark lint clean
+.PHONY: demo demo-fast native test docs benchmark lint clean
 
 # What builds the native engine; without it everything is answered by OpenVINO.
 NATIVE := $(and $(filter x86_64,$(shell uname -m)),$(shell command -v c++))
@@ -23,6 +23,12 @@ test: .venv/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The pages, warnings as errors, and their commands that take too long for `make test`.
+docs: .venv/docs.installed
+	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
+	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
+	@echo "build/docs/index.html"
 
 benchmark: .venv/demo.installed
 	$(BIN)/python -m benchmarks $(OPTIONS)
@@ -54,4 +60,8 @@ clean:
 
 .venv/dev.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv/docs.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	@touch $@

@@ -7,13 +7,12 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
-from edge_qa.errors import BundleError, InputError
+from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
 from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
@@ -98,7 +97,7 @@ class QuestionAnswerer:
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
-        self._path = Path(os.path.abspath(bundle.path))
+        self._source = bundle.source()
         native = native_engine(
             bundle,
             engine,
@@ -178,7 +177,7 @@ class QuestionAnswerer:
         """
         if budget is None or budget == self.budget:
             return self.engine
-        self.manifest.budget_model(budget, self._path)  # that there is one
+        self.manifest.budget_model(budget, self._source.path)  # that there is one
         if budget in self._engines:  # without waiting for another one that is being compiled
             return self._engines[budget]
         with self._compiling:
@@ -188,12 +187,7 @@ class QuestionAnswerer:
                 self._engines[budget] = self.engine.with_budget(budget)
             elif budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
-                bundle = Bundle.load(self._path, model_later=True)
-                if bundle.manifest.digest != self.manifest.digest:
-                    raise BundleError(
-                        "was replaced by another bundle meanwhile", where=self._path, remedy="load it again"
-                    )
-                self._engines[budget] = self._compiled(bundle, budget)
+                self._engines[budget] = self._compiled(self._source.bundle(), budget)
             return self._engines[budget]
 
     @property

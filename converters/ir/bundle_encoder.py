@@ -58,6 +58,7 @@ class BundleReader:
         self.arrays: dict[str, Array] = {}
 
     def encoder(self) -> Encoder:
+        """Return the whole Encoder."""
         names = [f"encoder.layer.{index}" for index in self.count("encoder.layer.{}.attention.norm")]
         layers = [self.layer(name) for name in names]
         scales = [layer.attention.scale for layer in layers if layer.attention.heads]
@@ -68,6 +69,7 @@ class BundleReader:
     # The graph
 
     def find(self, name: str, kind: str) -> "ov.Node":
+        """Return the node of a name and kind. Raises BundleError if there is none."""
         node = self.nodes.get(name)
         if node is None or node.get_type_name() != kind:
             raise BundleError(
@@ -101,6 +103,7 @@ class BundleReader:
     # Parts of the model
 
     def linear(self, name: str) -> Linear:
+        """Return a product with a bias."""
         return Linear(self.array(self.find(f"{name}.matmul", "MatMul"), 1), self.array(self.find(name, "Add"), 1))
 
     def table(self, name: str) -> Array:
@@ -108,6 +111,7 @@ class BundleReader:
         return self.array(self.find(name, "Gather"), 0)
 
     def norm(self, name: str) -> Norm:
+        """Return a norm."""
         scaled = self.find(f"{name}.scaled", "Multiply")
         epsilon = None
         if f"{name}.mvn" in self.nodes:
@@ -121,6 +125,7 @@ class BundleReader:
         return node.input_value(0).get_node() if node.get_type_name() == "MVN" else node
 
     def embeddings(self) -> Embeddings:
+        """Return the tables and what follows them."""
         offset = "embeddings.position.ids"
         types = "embeddings.token_type"
         return Embeddings(
@@ -134,6 +139,7 @@ class BundleReader:
         )
 
     def layer(self, name: str) -> Layer:
+        """Return one layer."""
         bottleneck = self.bottleneck(name) if f"{name}.bottleneck.input" in self.nodes else None
         attention = self.attention(f"{name}.attention")
         norm = self.norm(f"{name}.attention.norm")
@@ -141,6 +147,7 @@ class BundleReader:
         return Layer(attention, norm, tuple(self.feed_forward(f"{name}.ffn.{i}") for i in numbers), bottleneck)
 
     def attention(self, name: str) -> Attention:
+        """Return the attention of a layer; one without heads is its bias."""
         if f"{name}.output.matmul" not in self.nodes:
             bias = self.array(self.added(f"{name}.norm"), 1)
             nothing = _empty(bias.size)
@@ -151,6 +158,7 @@ class BundleReader:
         return Attention(heads, scale, query, key, value, output)
 
     def feed_forward(self, name: str) -> FeedForward:
+        """Return a feed-forward block; one without neurons is its bias."""
         norm = self.norm(f"{name}.norm")
         if f"{name}.down.matmul" in self.nodes:
             return FeedForward(self.linear(f"{name}.up"), self.linear(f"{name}.down"), norm)
@@ -158,6 +166,7 @@ class BundleReader:
         return FeedForward(_empty(bias.size), Linear(np.zeros((bias.size, 0), np.float32), bias), norm)
 
     def bottleneck(self, layer: str) -> Bottleneck:
+        """Return the bottleneck of a layer."""
         name = f"{layer}.bottleneck"
         reads: AttentionInput = "narrow"
         shared = None
@@ -177,6 +186,7 @@ class BundleReader:
         )
 
     def activation(self) -> Activation:
+        """Return the activation, "gelu" where nothing is activated."""
         kinds: dict[str, Activation] = {"Relu": "relu", "Swish": "silu"}
         node = next((node for name, node in self.nodes.items() if name.endswith(".activation")), None)
         if node is None:

@@ -6,6 +6,7 @@ import hashlib
 import mmap
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,6 +47,8 @@ class Bundle:
     contents: dict[str, NDArray[np.uint8]]
     # What was not read yet, open: it stays readable when another bundle takes the folder's place.
     later: "dict[str, _OpenFile]" = field(default_factory=dict, repr=False)
+    # The arrays as they were read: `contents` of a bundle that is still being made are others.
+    as_read: "dict[str, weakref.ref[NDArray[np.uint8]]]" = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model_later: bool = False) -> "Bundle":
@@ -79,7 +82,7 @@ class Bundle:
                     if _was_replaced(folder, descriptor):
                         raise
                     # What is missing is missed by whoever reads it.
-        return cls(folder, manifest, contents, later)
+        return cls(folder, manifest, contents, later, {name: weakref.ref(array) for name, array in contents.items()})
 
     def read(self, name: str) -> NDArray[np.uint8]:
         """Return the bytes of one file, which are those that were hashed. Raises BundleError."""
@@ -102,21 +105,48 @@ class Bundle:
         except (OSError, ValueError) as error:  # an empty file is a ValueError
             raise _unreadable(path, error) from None
 
+    def source(self) -> "Source":
+        """Return what gives this bundle once more: the folder it was read from, or itself if that has other bytes."""
+        as_read = all(self.as_read.get(name, lambda: None)() is content for name, content in self.contents.items())
+        return Source(Path(self.path).absolute(), self.manifest.digest, None if as_read else self)
+
     @property
     def model_xml(self) -> bytes:
+        """The IR of the whole model."""
         return self.read(MODEL_XML).tobytes()
 
     @property
     def model_bin(self) -> NDArray[np.uint8]:
+        """The weights, for every IR of the bundle."""
         return self.read(MODEL_BIN)
 
     @property
     def tokenizer_json(self) -> str:
+        """The content of tokenizer.json."""
         return self.contents[TOKENIZER].tobytes().decode()
 
     @property
     def card(self) -> str:
+        """The model card, README.md."""
         return self.contents[CARD].tobytes().decode()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a bundle comes from, without its bytes."""
+
+    path: Path
+    digest: str
+    in_memory: Bundle | None = None
+
+    def bundle(self) -> Bundle:
+        """Return the bundle once more, its model's files to be read later. Raises BundleError if it was replaced."""
+        if self.in_memory is not None:
+            return self.in_memory
+        bundle = Bundle.load(self.path, model_later=True)
+        if bundle.manifest.digest != self.digest:
+            raise BundleError("was replaced by another bundle meanwhile", where=self.path, remedy="load it again")
+        return bundle
 
 
 def _read_manifest(folder: Path, descriptor: int) -> Manifest:
@@ -149,6 +179,7 @@ class Draft:
     folder: Path
 
     def add(self, name: str, content: bytes) -> None:
+        """Write one file."""
         (self.folder / name).write_bytes(content)
 
     def seal(self, **parts: Any) -> Manifest:

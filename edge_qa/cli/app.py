@@ -89,9 +89,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported only when one is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names that --help lists."""
         return sorted(name for name, entry in COMMANDS.items() if not entry.hidden)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command by its name."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -102,6 +104,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments; where there is none, say which is alike."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             alike = difflib.get_close_matches(name, self.list_commands(ctx), 1)
@@ -112,6 +115,7 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
 

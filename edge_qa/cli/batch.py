@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from edge_qa.inference.batching import BATCH
 from edge_qa.inference.choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
+
+if TYPE_CHECKING:
+    from edge_qa.inference.engine import ComputePrecision
 
 
 @click.command()
@@ -52,7 +55,7 @@ def batch(
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
-    precision: Literal["f32", "bf16"],
+    precision: "ComputePrecision",
     engine: EngineName,
     threads: int | None,
     budget: str,
