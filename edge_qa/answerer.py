@@ -15,7 +15,9 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
@@ -82,6 +84,7 @@ class QuestionAnswerer:
         precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
+        engine: EngineName = "openvino",
         tokenizer: TextTokenizer | None = None,
     ) -> None:
         """Compile a loaded bundle; `load` does both steps.
@@ -90,17 +93,25 @@ class QuestionAnswerer:
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
         budget: which of the bundle's token budgets answers, unless a call says another.
+        engine: "openvino"; "native", which computes in 8 bits by kernels of its own and needs edge-qa-kernels; or
+        "auto", the native one where it is installed and the bundle, or `cache`, holds the model packed for it.
+        The native engine runs what lies in the bundle's folder, whatever `bundle` holds in memory.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
-        # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
-        from edge_qa.inference.engine import Engine
-
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
         self._source = bundle.source()
-        self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
-        self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
+        native = native_engine(
+            bundle,
+            engine,
+            threads=threads,
+            precision=precision,
+            cache=cache,
+            budget=budget,
+        )
+        self._compile = _compiler(threads, precision, cache) if native is None else None
+        self.engine: Engine | NativeEngine = native or self._compiled(bundle, budget)
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
         self._closed = False
@@ -119,14 +130,27 @@ class QuestionAnswerer:
         precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
+        engine: EngineName = "auto",
     ) -> "QuestionAnswerer":
         """Load a bundle folder. Raises BundleError, or ResourceError if this CPU cannot run it right.
 
         With `cache` the model's own files are read only if the folder does not hold it compiled.
-        Raises InputError if the bundle has no such budget.
+        Raises InputError if the bundle has no such budget, and what the engine asked for raises.
         """
-        bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
-        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
+        if may_be_native(path, engine, precision, cache):
+            bundle = Bundle.load(path, model_later=True)
+            tokenizer = bundle_tokenizer(bundle)
+        else:
+            bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
+        return cls(
+            bundle,
+            threads=threads,
+            precision=precision,
+            cache=cache,
+            budget=budget,
+            engine=engine,
+            tokenizer=tokenizer,
+        )
 
     def __enter__(self) -> "QuestionAnswerer":
         return self
@@ -148,22 +172,28 @@ class QuestionAnswerer:
         """Run every input length once; the first question is then as fast as the rest."""
         self._engine_of(budget).warm_up(self.max_seq_len)
 
-    def _engine_of(self, budget: str | None) -> "Engine":
+    def _compiled(self, bundle: Bundle, budget: str) -> "Engine":
+        assert self._compile is not None
+        return self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
+
+    def _engine_of(self, budget: str | None) -> "Engine | NativeEngine":
         """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
 
         Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
         """
         if budget is None or budget == self.budget:
             return self.engine
-        xml = self.manifest.budget_model(budget, self._source.path)
+        self.manifest.budget_model(budget, self._source.path)  # that there is one
         if budget in self._engines:  # without waiting for another one that is being compiled
             return self._engines[budget]
         with self._compiling:
             if self._closed:
                 raise InputError("this answerer is closed", remedy="load the bundle again")
-            if budget not in self._engines:
+            if isinstance(self.engine, NativeEngine):
+                self._engines[budget] = self.engine.with_budget(budget)
+            elif budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
-                self._engines[budget] = self._compile(self._source.bundle(), xml=xml)
+                self._engines[budget] = self._compiled(self._source.bundle(), budget)
             return self._engines[budget]
 
     @property
@@ -465,3 +495,12 @@ class QuestionAnswerer:
 
 def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool) -> Tokens:
     return tokenizer.encode(context, "context", align=align_to_words)
+
+
+def _compiler(
+    threads: int | None, precision: "ComputePrecision", cache: str | os.PathLike[str] | None
+) -> "Callable[..., Engine]":
+    # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
+    from edge_qa.inference.engine import Engine
+
+    return partial(Engine, threads=threads, precision=precision, cache=cache)

@@ -13,6 +13,8 @@ from edge_qa.errors import BundleError, InputError
 FORMAT = 2  # 2 added `languages` to the model; format 1 is still read
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
+# What `edge-qa pack-native` adds: the model for the native engine.
+PACKED_MODEL = "model.native"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, TOKENIZER, CARD)
 # The name of model.xml among the budgets: every token is kept.
 FULL_BUDGET = "full"

@@ -10,9 +10,10 @@ import click
 
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
+from edge_qa.inference.choice import EngineName
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.decoding import decode_text
 
@@ -40,6 +41,7 @@ _LONG_TEXT = 50_000
 @no_answer_option
 @limit_options
 @precision_option
+@engine_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
@@ -66,6 +68,7 @@ def ask(
     timeout: float | None,
     max_question_len: int | None,
     precision: Literal["f32", "bf16"],
+    engine: EngineName,
     threads: int | None,
     cache: str | None,
     budget: str,
@@ -77,7 +80,9 @@ def ask(
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+    answerer = QuestionAnswerer.load(
+        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+    )
     results = [
         (
             question,

@@ -7,12 +7,13 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option, language_option, no_answer_option
+from edge_qa.cli.options import budgets_option, engine_option, language_option, no_answer_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
 from edge_qa.files import check_file, write_file
+from edge_qa.inference.choice import EngineName
 from edge_qa.system.machine import DISTURBED
 
 
@@ -36,6 +37,7 @@ from edge_qa.system.machine import DISTURBED
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @budgets_option
+@engine_option
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path),
@@ -51,6 +53,7 @@ def evaluate(
     no_answer_threshold: float | None,
     threads: int | None,
     budgets: tuple[str, ...],
+    engine: EngineName,
     predictions: Path | None,
     force: bool,
     as_json: bool,
@@ -63,7 +66,7 @@ def evaluate(
         check_file(predictions, force=force, sources=[data, *bundles])
     dataset = read_dataset(data, language=language)
     answerers = [
-        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget))
+        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine))
         for path in bundles
         for budget in dict.fromkeys(budgets)
     ]

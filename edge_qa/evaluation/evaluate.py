@@ -194,6 +194,7 @@ class _Run:
                 "max_answer_len": str(defaults.max_answer_len),
                 "no_answer_threshold": str(self.threshold),
                 "precision": self.answerer.engine.precision,
+                "engine": self.answerer.engine.name,
                 **({} if budget == FULL_BUDGET else {"budget": budget}),
                 **({} if dataset.segmentation == "squad" else {"segmentation": dataset.segmentation}),
             },
