@@ -15,8 +15,8 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
-from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection

@@ -13,7 +13,7 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.decoding import decode_text
 

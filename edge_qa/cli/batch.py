@@ -21,7 +21,7 @@ from edge_qa.errors import InputError, ResourceError
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.batching import BATCH
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
 
