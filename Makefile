@@ -28,6 +28,7 @@ fuzz: .venv/dev.installed
 # The pages, warnings as errors, and their commands that take too long for `make test`.
 docs: .venv/docs.installed
 	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
+	$(BIN)/python -m docs.generate.check_links build/docs
 	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
 	@echo "build/docs/index.html"
 
