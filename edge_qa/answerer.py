@@ -1,5 +1,6 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
+import logging
 import math
 import os
 import threading
@@ -20,6 +21,7 @@ from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
+from edge_qa.text.legibility import reading_problem
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
+
+_logger = logging.getLogger(__name__)
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
@@ -100,6 +104,8 @@ class QuestionAnswerer:
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
         self._closed = False
+        self._told = False
+        self._looked_at: Tokens | None = None
         _answerers.add(self)
         # Of the tokenizer, not of self: a cycle would keep a dropped answerer until the garbage is collected.
         self._short_context = lru_cache(_KEPT_CONTEXTS)(partial(_tokenize_whole, self.tokenizer))
@@ -382,6 +388,8 @@ class QuestionAnswerer:
             pieces: Iterable[Tokens] = [self._short_context(context, align_to_words)]
         else:
             pieces = tokenize(self.tokenizer, context, align=align_to_words)
+        if not self._told:
+            pieces = self._look_at_first(pieces, context)
         found = make_windows(
             question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
         )
@@ -391,6 +399,23 @@ class QuestionAnswerer:
                     "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
                 )
             yield window
+
+    def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
+        """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""
+        for number, tokens in enumerate(pieces):
+            problem = None
+            if number == 0 and tokens is not self._looked_at:
+                self._looked_at = tokens  # the next question is often about the same context
+                problem = reading_problem(self.tokenizer, tokens, context)
+            if problem is not None:
+                self._told = True
+                languages = ", ".join(self.manifest.model.languages or ()) or "does not say"
+                _logger.warning(
+                    "context: %s; answers will be poor: was the model trained on its language (model card: %s)?",
+                    problem,
+                    languages,
+                )
+            yield tokens
 
     def forget_contexts(self) -> None:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
+from edge_qa.evaluation.segmentation import LANGUAGES
 
 budget_option = click.option(
     "--budget",
@@ -93,3 +94,10 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_LIMITS):
         command = option(command)
     return command
+
+
+language_option = click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    help="Compare answers in the way of this language; by default the texts tell Chinese, Japanese and Thai.",
+)

@@ -91,10 +91,11 @@ class Engine:
         self.io = manifest.io
         self.precision = precision
         self.length_step = length_step
+        self.threads = threads or cpu.threads
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or cpu.threads,
+            "INFERENCE_NUM_THREADS": self.threads,
             "CPU_DENORMALS_OPTIMIZATION": False,
             # Pinned threads, the caller's among them, share a core with whatever else was pinned to it: beside
             # another busy process an inference took twice as long; alone nothing changes.

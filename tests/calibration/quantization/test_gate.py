@@ -172,6 +172,37 @@ def test_a_gain_is_not_shown_as_a_negative_drop(command, bench, out, monkeypatch
     assert "\nF1 rose by 1.81 (95 % interval -0.25 to 4.00), a drop of 1 allowed; recipe default, 1 tried\n" in shown
 
 
+def test_the_float_model_takes_turns_with_every_candidate(bench, out, monkeypatch):
+    """Timed once and compared later, it was measured on another machine than the candidate, or on a busier one."""
+    turns = []
+
+    def evaluate(pairs, data, **options):
+        turns.append([name for name, _ in pairs])
+        return real(pairs, data, **options)
+
+    real = gate_module.evaluate
+    monkeypatch.setattr(gate_module, "evaluate", evaluate)
+    monkeypatch.setattr(gate_module, "stages", lambda known: iter([(DEFAULT,), (NNCF_DEFAULT,)]))
+    monkeypatch.setattr(gate_module, "score_drop", lambda *arguments: Drop(5.0, 0.0, 10.0, 20, 9))
+    files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
+    with pytest.raises(CalibrationError, match="none of 2 recipes"):
+        quantize(bench.plain, out, options=QuantizationOptions(samples=2), gate=AccuracyGate(1), limit=4, **files)
+    judged = [str(bench.plain), str(out)]
+    assert turns == [["float", "0"], judged, ["float", "1"], judged]
+
+
+def test_a_busy_machine_stands_on_the_page(bench, out):
+    files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
+    result = quantize(bench.plain, out, options=QuantizationOptions(samples=2), limit=8, **files)
+    for disturbed in (True, False):
+        marked = replace(result, after=replace(result.after, disturbed=disturbed))
+        text = quantization_page(marked).decode()
+        assert ("Warning: the machine was busy with something else" in text) == disturbed
+        assert f'<td class="r">{result.after.speed}</td>' in text
+        assert marked.as_json()["after"]["disturbed"] is disturbed
+    assert set(result.as_json()["after"]["speed"]) == {"ratio", "low", "high"}
+
+
 def test_a_gate_that_is_not_met(command, bench, out, temporary, tmp_path, only_default):
     page = tmp_path / "page.html"
     result = command(*bench.arguments(out), "--max-drop", 0.0, "--html", page)
