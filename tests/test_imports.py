@@ -21,6 +21,7 @@ ALLOWED = {
 OWNERS = {
     "pypdfium2": {"edge_qa/documents/readers/pdf.py"},
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
+    "edge_qa_kernels": {"edge_qa/inference/native/library.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
     "huggingface_hub": {"converters/checkpoints/hub.py"},
     "torch": {
@@ -60,8 +61,17 @@ ORDERS = {
         *("lazy_names",),
     ),
     "converters": (
-        *("cli", "conversion", "torch_export", "importing", "inspection", "token_budgets", "bundle_writer"),
-        *("checkpoint_writer", "verification", "families", "pruned_checkpoints", "checkpoints", "tokenization", "ir"),
+        *("cli", "conversion", "torch_export", "importing", "inspection", "native", "token_budgets"),
+        *(
+            "bundle_writer",
+            "checkpoint_writer",
+            "verification",
+            "families",
+            "pruned_checkpoints",
+            "checkpoints",
+            "tokenization",
+            "ir",
+        ),
         *("model",),
     ),
     "calibration": (

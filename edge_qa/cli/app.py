@@ -72,6 +72,9 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "index": Entry("edge_qa.cli.documents.index", "Index folders of documents, to search and ask them."),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
+    "pack-native": Entry(
+        "converters.cli.pack_native", "Prepare a bundle for the native engine of edge-qa-kernels.", "pack_native"
+    ),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
     "search": Entry("edge_qa.cli.documents.search", "Find passages in indexed documents."),
     "search-budgets": Entry(

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,12 +13,13 @@ import click
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.cited_answers import cited_line
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.documents.index import DocumentIndex
 from edge_qa.errors import InputError
-from edge_qa.git_lfs import refuse_pointer
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -56,6 +58,7 @@ Shown = TypeVar("Shown", bound=Answer)
 @no_answer_option
 @limit_options
 @precision_option
+@engine_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
@@ -84,12 +87,22 @@ def ask(
     timeout: float | None,
     max_question_len: int | None,
     precision: Literal["f32", "bf16"],
+    engine: EngineName,
     threads: int | None,
     cache: str | None,
     budget: str,
     as_json: bool,
 ) -> None:
     """Answer each QUESTION from a text or from documents, with the model in BUNDLE."""
+    load = partial(
+        QuestionAnswerer.load,
+        bundle,
+        threads=threads,
+        precision=precision,
+        cache=cache,
+        budget=budget,
+        engine=engine,
+    )
     if documents is not None:
         if context_file is not None or text is not None:
             raise click.UsageError("give a text or --documents, not both")
@@ -97,7 +110,7 @@ def ask(
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
         # The index first: a wrong name is found before a model is loaded.
         with DocumentIndex.open(documents) as index:
-            answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+            answerer = load()
             cited = [
                 (
                     question,
@@ -122,7 +135,7 @@ def ask(
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+    answerer = load()
     results = [
         (
             question,
@@ -188,10 +201,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    refuse_pointer(content, InputError, name)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

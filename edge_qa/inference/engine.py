@@ -23,6 +23,7 @@ from edge_qa.errors import (
     out_of_memory,
 )
 from edge_qa.inference.compile_cache import compiled_model
+from edge_qa.inference.contract import batch_inputs, check_inputs
 from edge_qa.system.cpu import this_cpu
 from edge_qa.text.windows import Window
 
@@ -32,6 +33,11 @@ Logits = NDArray[np.float32]
 # Lengths are rounded up to a multiple of this: OpenVINO keeps compiled kernels for each length it
 # has seen, so every new length costs time and memory. See the README's measurements.
 LENGTH_STEP = 16
+
+# Kernels are kept for each number of windows, too, and a pruned model, whose layers all differ, shares none between
+# layers: 8 MB a shape. So windows run in whole batches or one by one, and those that keep the cores busy by
+# themselves run one by one: batches of them were 3 % faster and took 180 MB.
+_LONGEST_IN_A_BATCH = 96
 
 _NUMPY_TYPES = {"i64": np.int64, "i32": np.int32}
 
@@ -53,7 +59,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class Engine:
-    """A compiled bundle. Safe to share between threads."""
+    """A bundle compiled by OpenVINO. Safe to share between threads."""
+
+    name = "openvino"
 
     def __init__(
         self,
@@ -91,10 +99,11 @@ class Engine:
         self.io = manifest.io
         self.precision = precision
         self.length_step = length_step
+        self.threads = threads or cpu.threads
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or cpu.threads,
+            "INFERENCE_NUM_THREADS": self.threads,
             "CPU_DENORMALS_OPTIMIZATION": False,
             # Pinned threads, the caller's among them, share a core with whatever else was pinned to it: beside
             # another busy process an inference took twice as long; alone nothing changes.
@@ -149,7 +158,7 @@ class Engine:
         return start, end
 
     def _groups(self, windows: Sequence[Window], batch_size: int) -> Iterator[list[int]]:
-        """Places of windows that run together: of one padded length, at most `batch_size` of them."""
+        """Places of windows that run together: of one padded length, `batch_size` of them or one."""
         batch_size = min(batch_size, self.io.batch or batch_size)
         if batch_size == 1:
             yield from ([place] for place in range(len(windows)))
@@ -157,8 +166,12 @@ class Engine:
         lengths: dict[int, list[int]] = {}
         for place, window in enumerate(windows):
             lengths.setdefault(self.padded_length(window.tokens), []).append(place)
-        for places in lengths.values():
-            yield from (places[first : first + batch_size] for first in range(0, len(places), batch_size))
+        for length, places in lengths.items():
+            # A model of a fixed batch runs no other shape in any case.
+            size = batch_size if self.io.batch or length <= _LONGEST_IN_A_BATCH else 1
+            whole = len(places) if self.io.batch else len(places) // size * size
+            yield from (places[first : first + size] for first in range(0, whole, size))
+            yield from ([place] for place in places[whole:])
 
     def _fill_pool(self) -> None:
         """One request for each stream: a request holds the memory of every tensor between two layers."""
@@ -177,7 +190,7 @@ class Engine:
         """
         if self._compiled is None:
             raise InputError(_CLOSED)
-        self._check(inputs)
+        check_inputs(inputs, self.io, self.model)
         if self._is_inherited:
             self._renew()
         pool = self._requests
@@ -236,46 +249,7 @@ class Engine:
         """
         longest = max(window.tokens for window in windows)
         length = self.padded_length(longest) if pad or self.io.tokens is not None else longest
-        shape = (self.io.batch or len(windows), length)
-        inputs = {role: np.zeros(shape, np.int64) for role in INPUT_ROLES[:3]}
-        for row, window in enumerate(windows):
-            inputs["input_ids"][row, : window.tokens] = window.input_ids
-            inputs["token_type_ids"][row, : window.tokens] = window.token_type_ids
-            inputs["attention_mask"][row, : window.tokens] = 1
-        inputs["position_ids"] = np.broadcast_to(np.arange(length), shape)
-        return inputs
-
-    def _check(self, inputs: dict[str, NDArray[np.int64]]) -> None:
-        missing = [role for role in self.io.inputs if role not in inputs]
-        if missing:
-            raise InputError(
-                f"{', '.join(missing)} missing", where="inputs", remedy=f"wanted {', '.join(self.io.inputs)}"
-            )
-        shape = inputs["input_ids"].shape
-        ceilings = {
-            "input_ids": self.model.vocabulary,
-            "attention_mask": 2,
-            "token_type_ids": max(1, self.model.token_types),
-            "position_ids": self.model.longest_input,
-        }
-        for role in self.io.inputs:
-            array = inputs[role]
-            if array.dtype.kind not in "iu":
-                raise InputError(f"got {array.dtype}", where=role, wanted="integers")
-            if array.ndim != 2 or array.shape != shape or not array.size:
-                raise InputError(
-                    f"got shape {array.shape}", where=role, wanted="(batch, tokens), the same for every input"
-                )
-            low, high = int(array.min()), int(array.max())
-            if low < 0 or high >= ceilings[role]:
-                raise InputError(f"got values {low}..{high}", where=role, wanted=f"0..{ceilings[role] - 1}")
-        if shape[1] > self.model.longest_input:
-            raise InputError(
-                f"{shape[1]} tokens, the model takes at most {self.model.longest_input}", where="input_ids"
-            )
-        if self.io.batch not in (None, shape[0]) or self.io.tokens not in (None, shape[1]):
-            fixed = f"({self.io.batch or 'any'}, {self.io.tokens or 'any'})"
-            raise InputError(f"got shape {shape}, the model takes {fixed} only", where="input_ids", remedy="pad to it")
+        return batch_inputs(windows, length, self.io.batch)
 
     def _check_names(self, where: str) -> None:
         """Binding is by name: a name that the model lacks must be found before the first question."""
