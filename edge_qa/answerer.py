@@ -28,6 +28,8 @@ from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
+    from edge_qa.documents.cited_answers import CitedAnswer
+    from edge_qa.documents.index import DocumentIndex
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
@@ -351,6 +353,38 @@ class QuestionAnswerer:
         for outcome in outcomes:
             _, context = outcome.item
             yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
+
+    def ask(
+        self,
+        index: "DocumentIndex",
+        question: str,
+        *,
+        top_k: int = 1,
+        passages: int | None = None,
+        max_answer_len: int | None = None,
+        no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
+        budget: str | None = None,
+    ) -> "list[CitedAnswer]":
+        """Return the best answers to a question in an index of documents, best first, no two with one text or place.
+
+        passages: how many are read, those that fit the words of the question best (10); more find more and take longer.
+        no_answer_threshold: leave out a passage in which the logit of "none" exceeds the best span's by more than this.
+        Each answer has a `source`: its file, page, offsets and the sentence around. If the index has nothing
+        that fits, the one answer is "none": empty text and no source. `score` is relative to the passage that the
+        answer is from; answers are sorted by `rank`, which weighs how well the passage fits, too.
+        Raises InputError for a blank question, and what a search raises.
+        """
+        return index.ask(
+            self,
+            question,
+            top_k=top_k,
+            passages=passages,
+            max_answer_len=max_answer_len,
+            no_answer_threshold=no_answer_threshold,
+            max_question_len=max_question_len,
+            budget=budget,
+        )
 
     # The steps of an answer, apart, so that they can be measured and recombined.
 
