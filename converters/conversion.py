@@ -3,11 +3,12 @@
 import gc
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.bundle_writer import (
     Built,
+    languages_of,
     licence_of,
     made_by,
     parts_of_checkpoint,
@@ -94,6 +95,9 @@ def convert(
     else:
         settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
         built, report = _build(source, settings, compact, progress)
+    if cased is not None:
+        options = built.step.options | {"cased": str(cased).lower()}
+        built = replace(built, step=replace(built.step, options=options))
     with new_bundle(target, force=force) as draft:
         progress("write")
         manifest = write_parts(draft, built.model, parts_of_checkpoint(source, built, no_answer_threshold))
@@ -157,4 +161,5 @@ def _describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRec
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(card),
+        languages=languages_of(card),
     )

@@ -14,6 +14,7 @@ from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
+from edge_qa.cli.options import language_option
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
@@ -65,6 +66,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     help="Quantize for these CPUs: any, and avx2 with the same weights, are right on every CPU, vnni only "
     "on CPUs with VNNI.",
 )
+@language_option
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -91,6 +93,7 @@ def quantize(
     metric: str | None,
     samples: int,
     target: Target,
+    language: str | None,
     limit: int | None,
     seed: int,
     html: Path | None,
@@ -117,6 +120,7 @@ def quantize(
         options=QuantizationOptions(samples=samples, target=target, seed=seed),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
+        language=language,
         product_errors=html is not None,
         force=force,
         progress=progress_bars(),

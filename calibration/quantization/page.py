@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization, Trial
 from calibration.statistics.bootstrap import Drop
 from calibration.statistics.score_drop import drop_in_words
-from edge_qa.evaluation.evaluate import Evaluation
+from edge_qa.evaluation.evaluate import Evaluation, metric_name
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
-from edge_qa.system.machine import measured_here
+from edge_qa.system.machine import DISTURBED, measured_here
 
 
 def quantization_page(result: Quantization) -> bytes:
@@ -33,13 +33,15 @@ def _outcome(result: Quantization) -> list[Markup]:
     sizes = (("before", result.source_bytes), ("after", result.written_bytes))
     if result.before is not None and result.after is not None:
         rows = [
-            (when, *_cells(side), f"{size / 1e6:.1f} MB")
+            (when, *_cells(side), "" if side is result.before else str(side.speed), f"{size / 1e6:.1f} MB")
             for side, (when, size) in zip((result.before, result.after), sizes, strict=True)
         ]
-        headers = ("", "EM", "F1", "median ms", "90 % ms", "mean ms", "files")
-        blocks.append(html.table(headers, rows, align="lrrrrrr"))
+        headers = ("", "EM", "F1", "median ms", "90 % ms", "mean ms", "speed (95 % interval)", "files")
+        blocks.append(html.table(headers, rows, align="lrrrrrrr"))
         scores = result.after.scores
-        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, SQuAD {result.after.metric}."]
+        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, {metric_name(result.after)}."]
+        if result.after.disturbed:
+            texts.append(f"Warning: {DISTURBED}.")
         if result.gate is not None:
             texts += [_verdict(result.gate), *(f"Note: {note}." for note in result.gate.notes)]
         blocks.append(html.paragraphs(texts))

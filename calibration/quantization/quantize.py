@@ -9,8 +9,8 @@ from typing import TextIO
 import numpy as np
 
 from calibration.data.samples import Inputs, held_out
+from calibration.quantization.accuracy_gate import Chosen, ranking_questions, search
 from calibration.quantization.candidates import Candidate, Workshop
-from calibration.quantization.gate import Chosen, ranking_questions, search
 from calibration.quantization.int8_model import NNCF_VERSION
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.product_errors import ProductError
@@ -43,6 +43,7 @@ def quantize(
     options: QuantizationOptions = QuantizationOptions(),
     gate: AccuracyGate | None = None,
     limit: int | None = None,
+    language: str | None = None,
     product_errors: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
@@ -55,6 +56,7 @@ def quantize(
     gate: what the metric may lose on the evaluation file. Recipes are then tried until one meets it
     (calibration/quantization/recipes.py), ranked on a part of the calibration file that calibrates nothing.
     limit: how many questions evaluate (all by default).
+    language: of the answers, as for `read_dataset`.
     product_errors: measure besides what each quantized product does to the logits.
     bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.
     Raises InputError if no question of the calibration file can be used, CalibrationError if no recipe
@@ -71,8 +73,8 @@ def quantize(
         raise BundleError(
             "is quantized already", where=source.path, remedy="give the FP16 bundle that it was made from"
         )
-    data = read_dataset(calibration)
-    test = None if evaluation is None else scorable(read_dataset(evaluation))
+    data = read_dataset(calibration, language=language)
+    test = None if evaluation is None else scorable(read_dataset(evaluation, language=language))
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)

@@ -22,7 +22,8 @@ class Trial:
 
     ranking: the drop on the ranking questions, which are a part of the calibration file.
     logit_error: root mean square change of the logits there, relative to their own.
-    latency_ms, speed: median of a question there, and how many times the float model's speed that is.
+    latency_ms, speed: median of a question there, and how many times as fast as the float model it is, question by
+    question, both of which took turns.
     evaluation: the drop on the evaluation file, if it was judged there.
     verdict: "ruled out" where the ranking questions alone show a drop beyond the limit.
     """

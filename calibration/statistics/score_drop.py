@@ -11,7 +11,10 @@ from edge_qa.evaluation.squad_metric import Metric, per_question
 def score_drop(data: Dataset, before: Evaluation, after: Evaluation, metric: Metric) -> Drop:
     """Compare two evaluations of the same questions, each question with itself."""
     asked = [example for example in data.examples if example.id in before.predictions]
-    both = [per_question(asked, side.predictions, version=data.version) for side in (before, after)]
+    both = [
+        per_question(asked, side.predictions, version=data.version, segmentation=data.segmentation)
+        for side in (before, after)
+    ]
     return paired_drop(*([getattr(one, metric) for one in side.values()] for side in both))
 
 

@@ -40,6 +40,7 @@ from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
+from edge_qa.system.machine import DISTURBED
 
 # Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
@@ -101,7 +102,7 @@ def search_budgets(
     found = time.monotonic()
     full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
     budgets = choose_budgets(finalists, max_drop)
-    notes = [*same_questions(data, test, full, "the budgets")]
+    notes = [*same_questions(data, test, full, "the budgets"), *([DISTURBED] if full.disturbed else [])]
     for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
             notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)

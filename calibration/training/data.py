@@ -81,7 +81,8 @@ def training_windows(
     # What is damaged is made anew.
     with (
         contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error),
-        np.load(path, allow_pickle=False) as stored,
+        path.open("rb") as file,  # numpy leaves a damaged one open
+        np.load(file, allow_pickle=False) as stored,
     ):
         return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
     pairs = _pairs(dataset, no_answer, np.random.default_rng(seed))

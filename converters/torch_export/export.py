@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.bundle_writer import Built, licence_of, made_by, read_back
+from converters.bundle_writer import Built, languages_of, licence_of, made_by, read_back
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.ir.counting import count
 from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
@@ -96,6 +96,7 @@ def _describe(network: TorchModel, model: "ov.Model") -> ModelRecord:
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(network.source.card),
+        languages=languages_of(network.source.card),
     )
 
 

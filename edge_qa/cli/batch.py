@@ -15,12 +15,13 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.batching import BATCH
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
 
@@ -52,6 +53,7 @@ _SYNC_SECONDS = 5.0
 @no_answer_option
 @limit_options
 @precision_option
+@engine_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
@@ -70,6 +72,7 @@ def batch(
     timeout: float | None,
     max_question_len: int | None,
     precision: "ComputePrecision",
+    engine: EngineName,
     threads: int | None,
     budget: str,
 ) -> None:
@@ -87,7 +90,7 @@ def batch(
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     done, total = len(finished), _count(source)
     show = progress_bars()
@@ -144,7 +147,11 @@ def batch(
             if total:
                 show("batch", min(number, total), total)
     if failed:
-        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
+        raise InputError(
+            f"{failed} line{'s' * (failed > 1)} could not be used",
+            where=source,
+            remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
+        )
 
 
 class _RowReading(Reading):

@@ -71,7 +71,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     except (ImportError, OSError, RuntimeError) as error:
         findings.append(_broken(error))
     if installed is not None:
-        from edge_qa.diagnosis.bundle_check import check_bundle
+        from edge_qa.diagnosis.bundle_fitness import check_bundle
         from edge_qa.system.matmul_probe import bf16_runs, measure_products
 
         findings.append(_fact("openvino", f"{installed.version}; CPU plugin: {', '.join(installed.capabilities)}"))

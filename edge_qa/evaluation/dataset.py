@@ -14,6 +14,7 @@ from edge_qa.errors import InputError
 from edge_qa.evaluation.example import Example, Place
 from edge_qa.evaluation.layouts import is_whole, line_places, parse, says_version_2, whole_places
 from edge_qa.evaluation.plain_text import read_passages
+from edge_qa.evaluation.segmentation import Segmentation, segmentation_for, segmentation_of
 from edge_qa.text.decoding import decode_text
 
 __all__ = ["Dataset", "Example", "Version", "read_dataset"]
@@ -34,6 +35,7 @@ class Dataset:
     version: Version
     sha256: str  # of the bytes on disk, that is of the gzipped ones where gzipped
     examples: tuple[Example, ...] = field(repr=False)
+    segmentation: Segmentation = "squad"  # how the metric compares its answers
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
@@ -46,7 +48,7 @@ class Dataset:
         return bool(example.answers) or (example.labelled and self.version == "v2.0")
 
 
-def read_dataset(path: str | PathLike[str]) -> Dataset:
+def read_dataset(path: str | PathLike[str], *, language: str | None = None) -> Dataset:
     """Return the questions of a SQuAD file, of an array or lines of JSON, or of plain text (.txt, `plain_text.py`).
 
     An example is an object with `question` and `context`, and optionally `id` (otherwise its number from 1, the
@@ -54,9 +56,12 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
     of each), `title` and `is_impossible`. Other keys are ignored, as in SQuAD.
     The version is v2.0 if the file calls itself v2, or a question is marked `is_impossible`, or some questions have
     answers and others an empty list of them.
+    language: of the answers, such as "zh", which says how the metric compares them (`segmentation.py`); otherwise the
+    texts tell Chinese, Japanese and Thai, and all others are compared as SQuAD does.
     Raises InputError if the file cannot be read, is not of this form, repeats an id, or holds no question.
     """
     path = Path(path)
+    asked_for = None if language is None else segmentation_for(language)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -81,7 +86,8 @@ def read_dataset(path: str | PathLike[str]) -> Dataset:
         raise InputError(f"holds no question, {_WANTED}", where=path)
     has_both = any(one.answers for one in examples) and any(one.labelled and not one.answers for one in examples)
     version: Version = "v2.0" if calls_itself_v2 or has_both else "v1.1"
-    return Dataset(path.name, version, hashlib.sha256(raw).hexdigest(), tuple(examples))
+    segmentation = asked_for or segmentation_of([example.context for example in examples])
+    return Dataset(path.name, version, hashlib.sha256(raw).hexdigest(), tuple(examples), segmentation)
 
 
 def _decode(path: Path, raw: bytes) -> str:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.text.offsets import align_to_words, cut_cleanly
-from edge_qa.text.rust_tokenizers import check_unknown_token, panics_as_exceptions
+from edge_qa.text.rust_tokenizers import check_unknown_token, panics_as_exceptions, unknown_id
 
 # Of many scripts, with what no vocabulary holds: a tokenizer that works on it works on nearly every text.
 _PROBE = (
@@ -79,6 +79,8 @@ class TextTokenizer:
         # Its template is known; what else a post-processor does is to trim offsets, and the one of byte-level
         # tokenizers takes the first letter of a word for the space that a pre-tokenizer put before it.
         self._tokenizer.post_processor = None
+        self.unknown = unknown_id(self._tokenizer, tokenizer_json)
+        """The id of the token that stands for what the vocabulary lacks, or None."""
         byte_level = "ByteLevel" in str(self._tokenizer.pre_tokenizer)
         self._space = self._tokenizer.token_to_id("\u0120") if byte_level else None  # how bytes spell a space
 

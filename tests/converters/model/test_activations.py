@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from converters.conversion import convert
 from converters.families.formats import ACTIVATION_NAMES
 from converters.ir.graph import build_graph
 from converters.model.compaction import compact
 from converters.model.encoder import FeedForward, Linear
 from converters.verification.reference import neurons, reference_logits
 from converters.verification.verify import relative_difference, seeded_inputs
+from edge_qa import QuestionAnswerer
 from edge_qa._openvino import this_core
+from tests.support.checkpoints import bert_config, write_checkpoint
 from tests.support.encoders import encoder, layer, norm
 
 AT = [-20.0, -3.0, -1.0, 0.0, 0.5, 1.0, 3.0, 20.0]
@@ -69,3 +72,11 @@ def test_the_graph(activation, name):
     # The constants themselves, for what the reference and the graph might have wrong alike.
     folded = compact(model)
     assert relative_difference(got, reference_logits(folded, inputs), real) < 1e-4
+
+
+@activations
+def test_a_bundle_loads_and_answers(tmp_path, activation, name):
+    source = write_checkpoint(tmp_path / "source", config=bert_config(hidden_act=name))
+    made = convert(source, tmp_path / "made")
+    assert made.verification.difference <= 1e-4
+    assert QuestionAnswerer.load(made.path).answer("who wrote ?", "ada wrote the book").text

@@ -5,10 +5,14 @@ import shutil
 
 import pytest
 
+from converters.conversion import convert
 from converters.tokenization.tokenizer import read_tokenizer, read_vocabulary
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.text.tokenizer import TextTokenizer
+from tests.support.checkpoints import VOCABULARY, write_checkpoint
+from tests.support.command import Command
 from tests.support.places import GOLDEN_FILES
+from tests.support.tokenizers import panicking, wordpiece
 
 GOLDEN = GOLDEN_FILES / "tokenizers"
 BERT = {"model_type": "bert"}
@@ -85,3 +89,34 @@ def test_half_a_character_among_the_settings_is_refused(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"cls_token": "\\ud800"}')
     with pytest.raises(CheckpointError, match=r"tokenizer_config\.json: not JSON \(.*surrogates"):
         read_tokenizer(folder, BERT)
+
+
+@pytest.mark.parametrize("at_load", [True, False])
+def test_a_panic_of_the_library_is_an_error_of_the_checkpoint(tmp_path, at_load):
+    (tmp_path / "tokenizer.json").write_text(panicking(at_load=at_load))
+    with pytest.raises(CheckpointError, match=r"its tokenizer cannot be used \("):
+        read_tokenizer(tmp_path, BERT)
+
+
+def test_an_unknown_token_that_the_vocabulary_lacks_is_refused(tmp_path):
+    state = json.loads(wordpiece().to_str())
+    state["model"]["unk_token"] = "[NIX]"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match=r"unknown words become '\[NIX\]', which the vocabulary lacks"):
+        read_tokenizer(tmp_path, BERT)
+
+
+def test_the_lineage_tells_what_the_caller_said(tmp_path):
+    source = write_checkpoint(tmp_path / "source")
+    made = [convert(source, tmp_path / str(cased), cased=cased).manifest for cased in (None, True, False)]
+    assert [manifest.lineage[0].options.get("cased") for manifest in made] == [None, "true", "false"]
+
+
+def test_the_command_prints_notes_with_its_own_options(monkeypatch, capsys, tmp_path):
+    words = [word.capitalize() if word.isalpha() and len(word) > 3 else word for word in VOCABULARY]
+    source = write_checkpoint(tmp_path / "source", vocabulary=words)
+    (source / "tokenizer_config.json").unlink()
+    command = Command(monkeypatch, capsys)
+    (note,) = [line for line in command("convert", source, tmp_path / "a").out.splitlines() if line.startswith("note")]
+    assert note.endswith("text is lower-cased, unless --cased says otherwise")
+    assert json.loads(command("convert", source, tmp_path / "b", "--cased", "--json").out)["notes"] == []
