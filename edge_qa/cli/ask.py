@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -91,6 +92,15 @@ def ask(
     as_json: bool,
 ) -> None:
     """Answer each QUESTION from a text or from documents, with the model in BUNDLE."""
+    load = partial(
+        QuestionAnswerer.load,
+        bundle,
+        threads=threads,
+        precision=precision,
+        cache=cache,
+        budget=budget,
+        engine=engine,
+    )
     if documents is not None:
         if context_file is not None or text is not None:
             raise click.UsageError("give a text or --documents, not both")
@@ -129,9 +139,7 @@ def ask(
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(
-        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
-    )
+    answerer = load()
     results = [
         (
             question,
