@@ -12,10 +12,8 @@ import click
 
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.documents.cited_answers import cited_line
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
-from edge_qa.documents.index import DocumentIndex
 from edge_qa.errors import InputError
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
@@ -108,9 +106,15 @@ def ask(
             raise click.UsageError("give a text or --documents, not both")
         if shortlist is not None or max_windows is not None or timeout is not None:
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
+        # Imported here: a text needs no database, and the first answer comes sooner without one.
+        from edge_qa.cli.documents.cited_answers import cited_line
+        from edge_qa.documents.index import DocumentIndex
+
         # The index first: a wrong name is found before a model is loaded.
         with DocumentIndex.open(documents) as index:
-            answerer = load()
+            answerer = QuestionAnswerer.load(
+                bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+            )
             cited = [
                 (
                     question,

@@ -147,7 +147,11 @@ def batch(
             if total:
                 show("batch", min(number, total), total)
     if failed:
-        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
+        raise InputError(
+            f"{failed} line{'s' * (failed > 1)} could not be used",
+            where=source,
+            remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
+        )
 
 
 class _RowReading(Reading):

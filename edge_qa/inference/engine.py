@@ -206,6 +206,10 @@ class Engine:
             with in_use():
                 results = request.infer(bound, share_inputs=False, share_outputs=False)
             start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
+            if not start.shape == end.shape == inputs["input_ids"].shape:
+                raise InferenceError(
+                    f"the model gave shapes {start.shape} and {end.shape}", where=f"a {_shape(inputs)} input"
+                )
             return start, end
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -261,12 +265,23 @@ class Engine:
             raise BundleError(
                 f"the manifest binds {', '.join(wrong)}, which the model lacks", where=where, remedy="make it again"
             )
+        # A size of nothing, here or on the way, was seen to make kernels write past their memory.
+        empty = [port.any_name for port in self._compiled.outputs if not _is_batch_by_tokens(port)]
+        if empty:
+            raise BundleError(f"{', '.join(empty)} is no (batch, tokens)", where=where, remedy="make it again")
         bound = {record.name for record in self.io.inputs.values()}
         unbound = [port.any_name for port in self._compiled.inputs if not port.get_names() & bound]
         if unbound:
             raise BundleError(
                 f"the model takes {', '.join(unbound)}, which no role binds", where=where, remedy="make it again"
             )
+
+
+def _is_batch_by_tokens(port: "ov.ConstOutput") -> bool:
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return True
+    return len(shape) == 2 and all(size.is_dynamic or size.get_length() for size in shape)
 
 
 def _shape(inputs: dict[str, NDArray[np.int64]]) -> str:
