@@ -107,7 +107,7 @@ def ask(
         if shortlist is not None or max_windows is not None or timeout is not None:
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
         # Imported here: a text needs no database, and the first answer comes sooner without one.
-                
+
         # Imported here, because an answer from a text need not wait for SQLite.
         from edge_qa.cli.documents.cited_answers import cited_line
         from edge_qa.documents.index import DocumentIndex
