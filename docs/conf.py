@@ -16,6 +16,7 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "docs.generate.pages"]
 exclude_patterns = ["generate", "_static"]
+smartquotes = False  # options begin with two hyphens
 html_theme = "furo"
 html_title = f"Edge QA {__version__}"
 html_static_path = ["_static"]

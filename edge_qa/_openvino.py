@@ -15,6 +15,7 @@ there is one core, which stays.
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 import threading
 import time
@@ -30,6 +31,25 @@ def without_telemetry() -> None:
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
 
 
+# Where less is left under a limit (`ulimit -v`), OpenVINO can crash as it is loaded, and answers nothing in any case.
+_LEAST_ADDRESS_BYTES = 256 * 2**20
+
+
+def _check_address_space() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return
+    if limit - used < _LEAST_ADDRESS_BYTES:
+        raise MemoryError(f"OpenVINO needs more than the {limit} bytes of address space that a limit allows")
+
+
+if "openvino" not in sys.modules:
+    _check_address_space()
 _hide_converter = "openvino" not in sys.modules and _CONVERTER not in sys.modules
 if _hide_converter:
     sys.modules[_CONVERTER] = None  # type: ignore[assignment]
@@ -56,6 +76,7 @@ class _Use:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._users, self._forking = 0, False
+        self.was_forked = False
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -84,8 +105,17 @@ class _Use:
 
     def after_fork_in_child(self) -> None:
         self._changed, self._users, self._forking = threading.Condition(), 0, False
+        self.was_forked = self.was_forked or bool(_cores)
         for core in _cores.values():
             keep_for_ever(core)
+
+
+def options_after_fork() -> dict[str, Any]:
+    """Return the options that a model must be compiled with if an ancestor of this process had used OpenVINO.
+
+    OpenVINO keeps its threads for the next model, and in a child believes in those of the parent: it must use none.
+    """
+    return {"NUM_STREAMS": 0} if in_use.was_forked else {}
 
 
 def _wait_for_workers() -> None:
@@ -134,7 +164,11 @@ def this_core() -> ov.Core:
     """Return the core of this process; a forked child gets its own."""
     # No lock, which a fork could copy while it is held: a core that comes second has loaded no plugin yet.
     process = os.getpid()
-    return _cores.get(process) or _cores.setdefault(process, ov.Core())
+    if process not in _cores:
+        core = _cores.setdefault(process, ov.Core())
+        if in_use.was_forked:
+            keep_for_ever(core)  # freeing it clears what it believes to be its threads
+    return _cores[process]
 
 
-__all__ = ["in_use", "keep_for_ever", "ov", "this_core", "without_telemetry"]
+__all__ = ["in_use", "keep_for_ever", "options_after_fork", "ov", "this_core", "without_telemetry"]

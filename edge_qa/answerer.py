@@ -1,5 +1,6 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
+import logging
 import math
 import os
 import threading
@@ -14,21 +15,26 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
-from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.chunks import PIECE, tokenize
+from edge_qa.text.legibility import reading_problem
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
+    from edge_qa.documents.cited_answers import CitedAnswer
+    from edge_qa.documents.index import DocumentIndex
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
+
+_logger = logging.getLogger(__name__)
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
@@ -111,6 +117,8 @@ class QuestionAnswerer:
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
         self._closed = False
+        self._told = False
+        self._looked_at: Tokens | None = None
         _answerers.add(self)
         # Of the tokenizer, not of self: a cycle would keep a dropped answerer until the garbage is collected.
         self._short_context = lru_cache(_KEPT_CONTEXTS)(partial(_tokenize_whole, self.tokenizer))
@@ -135,7 +143,7 @@ class QuestionAnswerer:
             bundle = Bundle.load(path, model_later=True)
             tokenizer = bundle_tokenizer(bundle)
         else:
-            bundle, tokenizer = read_while_importing(path, model_later=cache is not None)
+            bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
         return cls(
             bundle,
             threads=threads,
@@ -346,6 +354,38 @@ class QuestionAnswerer:
             _, context = outcome.item
             yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
 
+    def ask(
+        self,
+        index: "DocumentIndex",
+        question: str,
+        *,
+        top_k: int = 1,
+        passages: int | None = None,
+        max_answer_len: int | None = None,
+        no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
+        budget: str | None = None,
+    ) -> "list[CitedAnswer]":
+        """Return the best answers to a question in an index of documents, best first, no two with one text or place.
+
+        passages: how many are read, those that fit the words of the question best (10); more find more and take longer.
+        no_answer_threshold: leave out a passage in which the logit of "none" exceeds the best span's by more than this.
+        Each answer has a `source`: its file, page, offsets and the sentence around. If the index has nothing
+        that fits, the one answer is "none": empty text and no source. `score` is relative to the passage that the
+        answer is from; answers are sorted by `rank`, which weighs how well the passage fits, too.
+        Raises InputError for a blank question, and what a search raises.
+        """
+        return index.ask(
+            self,
+            question,
+            top_k=top_k,
+            passages=passages,
+            max_answer_len=max_answer_len,
+            no_answer_threshold=no_answer_threshold,
+            max_question_len=max_question_len,
+            budget=budget,
+        )
+
     # The steps of an answer, apart, so that they can be measured and recombined.
 
     def outcomes(
@@ -412,6 +452,8 @@ class QuestionAnswerer:
             pieces: Iterable[Tokens] = [self._short_context(context, align_to_words)]
         else:
             pieces = tokenize(self.tokenizer, context, align=align_to_words)
+        if not self._told:
+            pieces = self._look_at_first(pieces, context)
         found = make_windows(
             question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
         )
@@ -421,6 +463,23 @@ class QuestionAnswerer:
                     "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
                 )
             yield window
+
+    def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
+        """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""
+        for number, tokens in enumerate(pieces):
+            problem = None
+            if number == 0 and tokens is not self._looked_at:
+                self._looked_at = tokens  # the next question is often about the same context
+                problem = reading_problem(self.tokenizer, tokens, context)
+            if problem is not None:
+                self._told = True
+                languages = ", ".join(self.manifest.model.languages or ()) or "does not say"
+                _logger.warning(
+                    "context: %s; answers will be poor: was the model trained on its language (model card: %s)?",
+                    problem,
+                    languages,
+                )
+            yield tokens
 
     def forget_contexts(self) -> None:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""

@@ -137,7 +137,7 @@ def new_folder(destination: Path, *, force: bool = False) -> Iterator[Path]:
         yield draft
         _sync(draft)
         _give_name(draft, destination, old, force=force)
-        _sync_folder(destination.parent)
+        sync_folder(destination.parent)
         # After an exchange the old folder has the draft's name.
         _remove(draft, old)
     except BaseException as problem:
@@ -159,6 +159,30 @@ def new_folder(destination: Path, *, force: bool = False) -> Iterator[Path]:
             raise _not_written(problem, destination) from None
         raise
     finally:
+        if lock is not None:
+            os.close(lock)
+
+
+@contextlib.contextmanager
+def scratch_folder(destination: Path) -> Iterator[Path]:
+    """Yield a folder for what is only needed until `destination` is written; it is removed when the block ends.
+
+    It lies beside the destination, where there has to be room anyway, and not where temporary files go, which is
+    often memory. What a killed process leaves of it is swept by the next writer of that name.
+    Raises ResourceError if it cannot be written.
+    """
+    destination = Path(os.path.abspath(destination))
+    _sweep(destination)
+    draft, lock = _draft_name(destination), None
+    try:
+        lock = _locked_folder(draft)
+        yield draft
+    except OSError as problem:
+        if _is_about(problem, draft, destination):
+            raise _not_written(problem, destination) from None
+        raise
+    finally:
+        _remove(draft)
         if lock is not None:
             os.close(lock)
 
@@ -275,10 +299,11 @@ def _sync(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,9 +10,11 @@ from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
+from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
+from edge_qa.cli.options import language_option
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
@@ -33,38 +35,55 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Questions with contexts: SQuAD file, JSON lines, or plain text (.txt).",
+    help="Calibrate on the questions of this file: SQuAD, JSON lines, or plain text (.txt); answers are not needed.",
 )
-@click.option("--evaluation", type=click.Path(path_type=Path), help="Score and time before and after on this file.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="Score and time both bundles on this SQuAD file or on these JSON lines; nothing is scored by default.",
+)
 @click.option(
     "--max-drop",
     type=float,
     callback=_points,
     metavar="POINTS",
-    help="Percent points that the score may lose on --evaluation; recipes are tried until one meets it.",
+    help="Try recipes until one loses at most this many percent points of the score on --evaluation; there "
+    "is no gate by default.",
 )
-@click.option("--metric", type=click.Choice(sorted(_METRICS)), help="What --max-drop is about: f1 (default) or em.")
+@click.option("--metric", type=click.Choice(sorted(_METRICS)), help="Judge --max-drop by this score; f1 by default.")
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
     default=QuantizationOptions.samples,
     show_default=True,
-    help="Calibration questions.",
+    help="Calibrate on this many questions.",
 )
 @click.option(
     "--target",
     type=click.Choice(["any", "avx2", "vnni"]),
     default="any",
     show_default=True,
-    help="any, and avx2 with the same weights, are right on every CPU; vnni only on CPUs with VNNI.",
+    help="Quantize for these CPUs: any, and avx2 with the same weights, are right on every CPU, vnni only "
+    "on CPUs with VNNI.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
+@language_option
 @click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, with the error of each product."
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Evaluate on this many questions, spread over the file; on all by default.",
 )
-@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw the questions with this seed."
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with the scores and the error of each matrix product to this file; none by default.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist; they are refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def quantize(
     bundle: Path,
     output: Path,
@@ -74,6 +93,7 @@ def quantize(
     metric: str | None,
     samples: int,
     target: Target,
+    language: str | None,
     limit: int | None,
     seed: int,
     html: Path | None,
@@ -100,6 +120,7 @@ def quantize(
         options=QuantizationOptions(samples=samples, target=target, seed=seed),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
+        language=language,
         product_errors=html is not None,
         force=force,
         progress=progress_bars(),
@@ -108,8 +129,8 @@ def quantize(
     seconds = time.perf_counter() - begin
     if html is not None:
         write_file(html, quantization_page(result))
-    if result.note is not None:
-        click.echo(f"note: {result.note}", err=True)
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
     if as_json:
         echo_json(result.as_json() | {"bundle": str(output), "seconds": round(seconds, 3)})
         return
@@ -126,8 +147,7 @@ def size_mb(manifest: Manifest) -> float:
 
 
 def _met(result: Quantization, gate: GateResult) -> str:
-    drop, tried = gate.drop, len(gate.trials)
     return (
-        f"{METRIC_NAMES[gate.metric]} dropped by {drop.points:.2f} (95 % interval {drop.low:.2f} to {drop.high:.2f}), "
-        f"{gate.max_drop:g} allowed; recipe {result.recipe.name}, {tried} tried"
+        f"{METRIC_NAMES[gate.metric]} {drop_in_words(gate.drop)}, a drop of {gate.max_drop:g} allowed; "
+        f"recipe {result.recipe.name}, {len(gate.trials)} tried"
     )

@@ -23,6 +23,7 @@ from converters.model.encoder import (
     Layer,
     Linear,
     Norm,
+    Relative,
 )
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
@@ -155,7 +156,14 @@ class BundleReader:
         heads = int(self.array(self.find(f"{name}.query.split", "Reshape"), 1)[2])
         scale = float(self.array(self.find(f"{name}.scaled", "Multiply"), 1))
         query, key, value, output = (self.linear(f"{name}.{part}") for part in ("query", "key", "value", "output"))
-        return Attention(heads, scale, query, key, value, output)
+        return Attention(heads, scale, query, key, value, output, self.relative(f"{name}.relative"))
+
+    def relative(self, name: str) -> Relative | None:
+        """Return what attention adds by distance, None where it adds nothing."""
+        if f"{name}.query.rows" not in self.nodes:
+            return None
+        table = self.array(self.find(f"{name}.query.rows", "Gather"), 0)
+        return Relative(table, of_keys=f"{name}.key.rows" in self.nodes)
 
     def feed_forward(self, name: str) -> FeedForward:
         """Return a feed-forward block; one without neurons is its bias."""
@@ -187,13 +195,22 @@ class BundleReader:
 
     def activation(self) -> Activation:
         """Return the activation, "gelu" where nothing is activated."""
-        kinds: dict[str, Activation] = {"Relu": "relu", "Swish": "silu"}
+        kinds: dict[str, Activation] = {
+            "Clamp": "gelu_10",
+            "Mish": "mish",
+            "Multiply": "relu2",
+            "Relu": "relu",
+            "Swish": "silu",
+            "Tanh": "tanh",
+        }
         node = next((node for name, node in self.nodes.items() if name.endswith(".activation")), None)
         if node is None:
             return "gelu"
         if node.get_type_name() == "Gelu":
             exact = str(node.get_attributes()["approximation_mode"]).lower() == "erf"
             return "gelu" if exact else "gelu_tanh"
+        if node.get_type_name() == "Swish" and node.get_input_size() == 2 and float(self.array(node, 1)) != 1:
+            return "quick_gelu"
         return kinds[node.get_type_name()]
 
 

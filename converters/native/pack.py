@@ -52,7 +52,11 @@ def cannot_run(encoder: Encoder) -> str | None:
     }
     over = [f"{size} {name}" for name, size in sizes.items() if size > _MOST[name]]
     if not encoder.layers:
-        over.append("no layers")
+        over.append("a model without layers")
+    if encoder.activation not in _ACTIVATIONS:
+        over.append(f"the activation {encoder.activation}")
+    if any(attention.relative is not None for attention in heads):
+        over.append("relative positions")
     return f"the native engine does not take {', '.join(over)}" if over else None
 
 

@@ -1,14 +1,17 @@
 """A checkpoint of an architecture with no module of its own -> model: trace it, and verify against torch."""
 
+from pathlib import Path
+
 import numpy as np
 
-from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by
+from converters.bundle_writer import Built, languages_of, licence_of, made_by, read_back
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.ir.counting import count
 from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
+from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import TOLERANCE, Verification, relative_difference
 from edge_qa._openvino import ov
-from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.bundle import Draft
 from edge_qa.bundle.manifest import ModelRecord
 from edge_qa.errors import BundleError, InferenceError
 from edge_qa.inference.engine import Engine
@@ -29,7 +32,9 @@ def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
     """
     template = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").template
     network = TorchModel(source, template)
-    check_tokenizer(source.tokenizer, network.vocabulary, source.path)
+    tokenizer = verify_tokenizer(
+        source.tokenizer, vocabulary=network.vocabulary, token_types=network.token_types, where=source.path
+    )
     progress("build")
     sample = sample_pairs(network, template, _ROUNDED)
     original = network.logits(sample)
@@ -37,11 +42,11 @@ def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
     rounding = relative_difference(network.logits(sample), original, sample["attention_mask"].astype(bool))
     model = network.trace(sample_pairs(network, template, _TRACED))
 
-    def verified(written: Bundle) -> Verification:
-        return Verification(_difference(written, network, template), rounding, len(_VERIFIED))
+    def verified(draft: Draft, destination: Path) -> Verification:
+        return Verification(_difference(draft, destination, network, template), rounding, len(_VERIFIED))
 
     step = made_by("convert", {"through": "torch"}, source.sha256, **torch_versions())
-    return Built(model, _describe(network, model), step, verified)
+    return Built(model, _describe(network, model), step, verified, (*source.notes, *tokenizer.notes))
 
 
 def sample_pairs(network: TorchModel, template: PairTemplate, lengths: tuple[int, ...]) -> Inputs:
@@ -91,10 +96,11 @@ def _describe(network: TorchModel, model: "ov.Model") -> ModelRecord:
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(network.source.card),
+        languages=languages_of(network.source.card),
     )
 
 
-def _difference(bundle: Bundle, network: TorchModel, template: PairTemplate) -> float:
+def _difference(draft: Draft, destination: Path, network: TorchModel, template: PairTemplate) -> float:
     """The largest difference between the bundle and torch, relative to max(1, largest |logit|).
 
     A trace holds the branches that its one example took: where an architecture decides by the length
@@ -102,7 +108,7 @@ def _difference(bundle: Bundle, network: TorchModel, template: PairTemplate) -> 
     """
     differences = {}
     try:
-        engine = Engine(bundle)
+        engine = Engine(read_back(draft, destination))
         for lengths in _VERIFIED:
             inputs = sample_pairs(network, template, lengths)
             real = inputs["attention_mask"].astype(bool)

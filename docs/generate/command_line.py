@@ -1,6 +1,7 @@
 """The reference of the command line, read from click."""
 
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 
@@ -55,7 +56,7 @@ def _command(name: str) -> Iterator[str]:
 
 def _markdown(text: str) -> str:
     """Docstrings are cut at \\f, and click's blocks begin with \\b."""
-    return _escape(text.split("\f")[0].replace("\b\n", ""))
+    return _escape(cleandoc(text.split("\f")[0]).replace("\b\n", ""))
 
 
 def _code(option: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_qa.bundle.ir_check import check_ir
 from edge_qa.bundle.manifest import (
     CARD,
     FORMAT,
@@ -49,6 +50,8 @@ class Bundle:
     later: "dict[str, _OpenFile]" = field(default_factory=dict, repr=False)
     # The arrays as they were read: `contents` of a bundle that is still being made are others.
     as_read: "dict[str, weakref.ref[NDArray[np.uint8]]]" = field(default_factory=dict, repr=False)
+    # The models of `contents` that were looked at.
+    safe: set[str] = field(default_factory=set, repr=False, init=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model_later: bool = False) -> "Bundle":
@@ -94,6 +97,22 @@ class Bundle:
         with _opened(self.path) as descriptor:
             return _read_checked(_open_file(self.path, descriptor, name), path, record)
 
+    def checked_xml(self, name: str) -> bytes:
+        """Return one of the IRs, once it was looked at: see `edge_qa/bundle/ir_check.py`. Raises BundleError."""
+        xml = self.read(name).tobytes()
+        if name not in self.safe:
+            weights = self.contents.get(MODEL_BIN)
+            size = self.manifest.files[MODEL_BIN].bytes if weights is None else weights.nbytes
+            check_ir(xml, size, self.path / name)
+            self.safe.add(name)
+        return xml
+
+    def _text(self, name: str) -> str:
+        try:
+            return self.contents[name].tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"not UTF-8 at byte {error.start}", where=self.path / name, remedy=_RESTORE) from None
+
     def map(self, name: str) -> mmap.mmap:
         """Return one file, mapped read-only; its bytes are for the caller to check. Raises BundleError."""
         path = self.path / name
@@ -112,8 +131,8 @@ class Bundle:
 
     @property
     def model_xml(self) -> bytes:
-        """The IR of the whole model."""
-        return self.read(MODEL_XML).tobytes()
+        """The IR, which is safe to read. Raises BundleError."""
+        return self.checked_xml(MODEL_XML)
 
     @property
     def model_bin(self) -> NDArray[np.uint8]:
@@ -123,12 +142,12 @@ class Bundle:
     @property
     def tokenizer_json(self) -> str:
         """The content of tokenizer.json."""
-        return self.contents[TOKENIZER].tobytes().decode()
+        return self._text(TOKENIZER)
 
     @property
     def card(self) -> str:
         """The model card, README.md."""
-        return self.contents[CARD].tobytes().decode()
+        return self._text(CARD)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import BundleError, InputError
 
-FORMAT = 1
+FORMAT = 2  # 2 added `languages` to the model; format 1 is still read
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
 # What `edge-qa pack-native` adds: the model for the native engine.
@@ -58,6 +58,7 @@ class ModelRecord:
     multiply_adds_384: int  # of all matrix products for one input of 384 tokens
     sparsity: float  # share of zeros in the weights of the encoder's matrix products, 0..1
     licence: str | None
+    languages: tuple[str, ...] | None = None  # as the model card names them: en, de, multilingual
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,20 @@ class Manifest:
 
     def compute_digest(self) -> str:
         """Return the sha256 of the canonical JSON of everything but the digest."""
-        content = {key: value for key, value in asdict(self).items() if key != "digest"}
+        content = {key: value for key, value in self._content().items() if key != "digest"}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def _content(self) -> dict[str, Any]:
+        """What bundle.json holds, without the keys that its format lacks."""
+        content = asdict(self)
+        if self.format < 2:
+            del content["model"]["languages"]
+        return content
+
     def to_bytes(self) -> bytes:
         """Return bundle.json; the same manifest always gives the same bytes."""
-        return (json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
@@ -182,11 +190,11 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         raise BundleError(f"not JSON ({error})", where=where, remedy=remedy) from None
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
         raise BundleError("not a bundle manifest (no integer `format`)", where=where, remedy=remedy)
-    if raw["format"] != FORMAT:
+    if not 1 <= raw["format"] <= FORMAT:
         newer = raw["format"] > FORMAT
         hint = "install a newer edge-qa" if newer else "make the bundle again"
         raise BundleError(
-            f"bundle format {raw['format']}, this release reads format {FORMAT}", where=where, remedy=hint
+            f"bundle format {raw['format']}, this release reads formats 1 to {FORMAT}", where=where, remedy=hint
         )
     problems: list[str] = []
     manifest = decode(Manifest, raw, "manifest", problems)

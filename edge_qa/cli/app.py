@@ -26,6 +26,8 @@ from edge_qa.errors import (
     MissingExtraError,
     ResourceError,
     VerificationError,
+    is_out_of_memory,
+    out_of_memory,
 )
 
 EXIT_CODES: dict[type[EdgeQAError], int] = {
@@ -68,11 +70,13 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
+    "index": Entry("edge_qa.cli.documents.index", "Index folders of documents, to search and ask them."),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "pack-native": Entry(
         "converters.cli.pack_native", "Prepare a bundle for the native engine of edge-qa-kernels.", "pack_native"
     ),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "search": Entry("edge_qa.cli.documents.search", "Find passages in indexed documents."),
     "search-budgets": Entry(
         "calibration.cli.search_budgets", "Find faster token budgets for a bundle.", "search_budgets"
     ),
@@ -82,6 +86,11 @@ COMMANDS: dict[str, Entry] = {
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
     "train": Entry("calibration.cli.train", "Train a checkpoint by a recipe: distil, prune, make sparse."),
+    "verify-citation": Entry(
+        "edge_qa.cli.documents.verify_citation",
+        "Check that cited answers still stand there.",
+        "verify_citation",
+    ),
 }
 
 
@@ -149,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(ending, _end)
+    _replace_closed_streams()
     debug, as_json = "--debug" in given, "--json" in given
     command: click.Command | None = None
     try:
@@ -179,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except EdgeQAError as error:
         if debug:
             raise
+        if is_out_of_memory(error):
+            _fail(out_of_memory(error.where), 6, command, as_json)
         _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), command, as_json)
     except BrokenPipeError:
         # The reader has gone.
@@ -191,19 +203,36 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
         except (OSError, ValueError):
             _discard_output()
+        if is_out_of_memory(error):
+            _fail(out_of_memory(), 6, command, as_json)
         where = error.filename if isinstance(error.filename, str) else "standard output or a file"
         _fail(ResourceError(f"cannot be read or written ({error.strerror or error})", where=where), 6, command, as_json)
-    except MemoryError:
-        problem = ResourceError("out of memory", remedy="close other programs, or use a smaller model or input")
-        _fail(problem, 6, command, as_json)
     except Exception as error:
         if debug:
             raise
+        if is_out_of_memory(error):
+            _fail(out_of_memory(), 6, command, as_json)
         kind = type(error).__name__
         internal = EdgeQAError(
             f"internal error ({kind}: {error})", remedy="run again with edge-qa --debug and report it"
         )
         _fail(internal, 70, command, as_json)
+
+
+def _replace_closed_streams() -> None:
+    """Open what the caller closed of the standard streams, so that their use is an error of its own.
+
+    Otherwise the next file that is opened would get the number of one of them, and what is printed.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Reading from the first and writing to the second fails; nobody reads the third.
+            os.open(os.devnull, mode)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _fail(error: EdgeQAError, code: int, command: click.Command | None, as_json: bool) -> NoReturn:

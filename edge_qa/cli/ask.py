@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
 
@@ -13,12 +15,14 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.git_lfs import refuse_pointer
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
+
+Shown = TypeVar("Shown", bound=Answer)
 
 
 @click.command()
@@ -28,37 +32,51 @@ _LONG_TEXT = 50_000
     "--context",
     "context_file",
     metavar="FILE|-",
-    help="Answer from this file (UTF-8); -, or neither this nor --text, is standard input.",
+    help="Answer from this file (UTF-8); - is standard input, and so is giving neither this nor --text.",
 )
 @click.option("--text", help="Answer from this text.")
+@click.option(
+    "--documents",
+    type=click.Path(path_type=Path),
+    metavar="LIBRARY",
+    help="Answer from the documents that edge-qa index put into this file.",
+)
+@click.option(
+    "--passages",
+    type=click.IntRange(min=1),
+    help="With --documents: read this many passages, those that fit the words of the question best; 10 by default.",
+)
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Show this many answers.")
 @click.option(
     "--max-answer-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="Give no longer answers; the bundle's default, mostly 30.",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
 @limit_options
 @precision_option
 @engine_option
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Use so many cores; all that this process may use by default."
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @click.option(
     "--cache",
     type=click.Path(),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
-    help="Keep the compiled model in this existing folder; the next start is faster.  [env: EDGE_QA_CACHE]",
+    help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "
+    "kept by default.  [env: EDGE_QA_CACHE]",
 )
 @budget_option
-@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON instead of text.")
 def ask(
     bundle: Path,
     questions: tuple[str, ...],
     context_file: str | None,
     text: str | None,
+    documents: Path | None,
+    passages: int | None,
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
@@ -73,15 +91,55 @@ def ask(
     budget: str,
     as_json: bool,
 ) -> None:
-    """Answer each QUESTION from a text with the model in BUNDLE."""
+    """Answer each QUESTION from a text or from documents, with the model in BUNDLE."""
+    load = partial(
+        QuestionAnswerer.load,
+        bundle,
+        threads=threads,
+        precision=precision,
+        cache=cache,
+        budget=budget,
+        engine=engine,
+    )
+    if documents is not None:
+        if context_file is not None or text is not None:
+            raise click.UsageError("give a text or --documents, not both")
+        if shortlist is not None or max_windows is not None or timeout is not None:
+            raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
+        # Imported here: a text needs no database, and the first answer comes sooner without one.
+        from edge_qa.cli.documents.cited_answers import cited_line
+        from edge_qa.documents.index import DocumentIndex
+
+        # The index first: a wrong name is found before a model is loaded.
+        with DocumentIndex.open(documents) as index:
+            answerer = QuestionAnswerer.load(
+                bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+            )
+            cited = [
+                (
+                    question,
+                    answerer.ask(
+                        index,
+                        question,
+                        top_k=top_k,
+                        passages=passages,
+                        max_answer_len=max_answer_len,
+                        no_answer_threshold=no_answer_threshold,
+                        max_question_len=max_question_len,
+                    ),
+                )
+                for question in questions
+            ]
+        _print(cited, max_question_len or answerer.defaults.max_question_len, cited_line, as_json)
+        return
+    if passages is not None:
+        raise click.UsageError("--passages is for --documents")
     if context_file is not None and text is not None:
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(
-        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
-    )
+    answerer = load()
     results = [
         (
             question,
@@ -100,9 +158,15 @@ def ask(
         )
         for question in questions
     ]
+    longest = max_question_len or answerer.defaults.max_question_len
+    _print(results, longest, lambda answer: _line(answer, context), as_json)
+
+
+def _print(
+    results: Sequence[tuple[str, Sequence[Shown]]], longest: int, line: Callable[[Shown], str], as_json: bool
+) -> None:
     for question, answers in results:
         if answers[0].question_truncated:
-            longest = max_question_len or answerer.defaults.max_question_len
             click.echo(
                 f"note: only the first {longest} tokens of the question were read; --max-question-len allows more: "
                 f"{question[:60]}...",
@@ -115,7 +179,7 @@ def ask(
         if len(results) > 1:
             click.echo(question)
         for answer in answers:
-            click.echo(_line(answer, context))
+            click.echo(line(answer))
 
 
 def _progress(context: str) -> Progress:
@@ -141,10 +205,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    refuse_pointer(content, InputError, name)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

@@ -3,9 +3,10 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
-from edge_qa.files import check_file
-from edge_qa.git_lfs import refuse_pointer
+from edge_qa.evaluation.rows import Row, is_lines, stream_rows
+from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.batching import BATCH
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.windows import Window
 
@@ -28,19 +29,34 @@ if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision
 
 
+# So much of its work a power cut may take.
+_SYNC_SECONDS = 5.0
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", default="-", metavar="[FILE|-]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
-@click.option("--resume", is_flag=True, help="With --output: go on where an interrupted run stopped.")
-@click.option("--force", is_flag=True, help="Replace the output if it exists.")
-@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
-@click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write the answers to this file; to standard output by default."
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same --output stopped.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists; it is refused by default.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Give this many answers to each question."
+)
+@click.option(
+    "--max-answer-len",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
+)
 @no_answer_option
 @limit_options
 @precision_option
 @engine_option
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
+)
 @budget_option
 def batch(
     bundle: Path,
@@ -65,6 +81,8 @@ def batch(
     One line comes out for each line that goes in, in the same order: {"id", "answers"}, or {"id",
     "error"} for a line that cannot be used, which does not stop the rest. The id is the line's number
     where it has none; --resume compares nothing but ids. Exit code 4 if any line had an error.
+
+    Files of SQuAD, arrays of JSON and plain text (.txt) are read as well, gzipped or not; blank lines are passed over.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
@@ -78,7 +96,7 @@ def batch(
     show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
-        rows = _rows(lines)
+        rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)
         for number, identity in enumerate(finished, 1):
             row = next(rows, None)
             if row is None:
@@ -125,99 +143,103 @@ def batch(
                     partial=outcome.item.partial,
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
-            _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
+            sink.write(json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n")
             if total:
                 show("batch", min(number, total), total)
     if failed:
-        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of the input. A line that cannot be read has an error, and an empty question."""
-
-    id: Any
-    question: str = ""
-    context: str = ""
-    error: str = ""
+        raise InputError(
+            f"{failed} line{'s' * (failed > 1)} could not be used",
+            where=source,
+            remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
+        )
 
 
 class _RowReading(Reading):
     """A line on its way through the model."""
 
-    def __init__(self, row: _Row, limits: Limits) -> None:
+    def __init__(self, row: Row, limits: Limits) -> None:
         super().__init__(row.question, row.context, limits)
         self.row = row
 
 
-def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
-    try:
-        sink.write(line)
-        sink.flush()
-    except OSError as error:
-        if output is None:
-            raise
-        raise ResourceError(
-            f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
-        ) from None
+class _Sink:
+    """Where the lines go: standard output, or a file that a power cut takes no more of than the last seconds."""
 
+    def __init__(self, file: IO[bytes], output: Path | None) -> None:
+        self._file, self._output = file, output
+        self._synced = time.monotonic()
 
-def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
-    for number, line in enumerate(lines, 1):
+    def write(self, line: bytes) -> None:
+        """Write a line. Raises ResourceError if a file takes no more."""
+        with self._named():
+            self._file.write(line)
+            self._file.flush()
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Have what was written on the disk. Raises ResourceError if it cannot be had there."""
+        if self._output is not None:
+            with self._named():
+                os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield _Row(number, error=f"line {number}: not JSON ({error})")
-            continue
-        if not isinstance(value, dict):
-            yield _Row(number, error=f"line {number}: got {type(value).__name__}, wanted an object")
-            continue
-        wrong = [key for key in ("question", "context") if not isinstance(value.get(key), str)]
-        identity = value.get("id", number)
-        if not _is_id(identity):
-            yield _Row(number, error=f"line {number}: id is neither text nor a whole number")
-            continue
-        if wrong:
-            yield _Row(identity, error=f"line {number}: {' and '.join(wrong)} missing or no text")
-        else:
-            yield _Row(identity, value["question"], value["context"])
-
-
-def _is_id(value: Any) -> bool:
-    """True for what can be written back: a whole number, or text that is valid Unicode."""
-    if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
-    return isinstance(value, int) and not isinstance(value, bool)
+            yield
+        except OSError as error:
+            if self._output is None:
+                raise
+            raise ResourceError(
+                f"cannot be written ({error.strerror})",
+                where=self._output,
+                remedy="make room, and --resume goes on from there",
+            ) from None
 
 
 @contextmanager
-def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], IO[bytes]]]:
-    """The lines that come in and the file that lines go out to."""
+def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], _Sink]]:
+    """What questions come from and the file that lines go out to."""
     with ExitStack() as stack:
-        lines: Iterable[bytes] = sys.stdin.buffer
+        lines: IO[bytes] = sys.stdin.buffer
         if source != "-":
             try:
-                if Path(source).is_file():
-                    refuse_pointer(Path(source), InputError, source)
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
                 raise InputError(
                     f"cannot be read ({error.strerror})", where=source, remedy="give a file of JSON lines"
                 ) from None
-        sink: IO[bytes] = sys.stdout.buffer
+        file: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
-                sink = stack.enter_context(output.open("ab" if append else "wb"))
+                file = stack.enter_context(output.open("ab" if append else "wb"))
+                sync_folder(output.parent)
             except OSError as error:
                 raise ResourceError(
                     f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
                 ) from None
+        sink = _Sink(file, output)
+        stack.callback(sink.sync)
         yield lines, sink
 
 
-def _finished(output: Path) -> tuple[list[Any], int]:
-    """The ids of the lines that an interrupted run finished, and how many are errors; half a last line is cut off.
+def _told(rows: Iterator[Row], source: str) -> Iterator[Row]:
+    """The rows; what the system says of a source that cannot be read on is one line."""
+    try:
+        yield from rows
+    except OSError as error:
+        where = "standard input" if source == "-" else source
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=where, remedy="give a file of JSON lines"
+        ) from None
 
+
+def _finished(output: Path) -> tuple[list[Any], int]:
+    """The ids of the lines that an interrupted run finished, and how many are errors.
+
+    Half a last line is cut off, and zeros: a power cut leaves them where a file had grown, and its bytes were not
+    on the disk yet.
     Raises InputError for a file that is no output of this command, which is left as it is.
     """
     if not output.exists():
@@ -225,7 +247,8 @@ def _finished(output: Path) -> tuple[list[Any], int]:
     ids, failed, end = [], 0, 0
     with output.open("rb+") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
+            begun = line.rstrip(b"\0")
+            if not line.endswith(b"\n") and begun.startswith(b'{"id": '[: len(begun)]):
                 break
             try:
                 value = json.loads(line)
@@ -239,12 +262,13 @@ def _finished(output: Path) -> tuple[list[Any], int]:
                 ) from None
             end += len(line)
         file.truncate(end)
+        os.fsync(file.fileno())
     return ids, failed
 
 
 def _count(source: str) -> int | None:
-    """How many lines there are to do, for the progress; unknown for standard input."""
-    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file():
+    """How many lines there are to do, for the progress; unknown for standard input and where lines are not counted."""
+    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file() or source.endswith(".txt"):
         return None
     with Path(source).open("rb") as file:
-        return sum(1 for _ in file)
+        return sum(1 for line in file if line.strip()) if is_lines(file.peek(4096)) else None

@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
-from edge_qa.inference.choice import ENGINES
+from edge_qa.evaluation.segmentation import LANGUAGES
+from edge_qa.inference.engine_choice import ENGINES
 
 budget_option = click.option(
     "--budget",
     default=FULL_BUDGET,
     show_default=True,
     metavar="NAME",
-    help="Which of the bundle's token budgets answers; edge-qa inspect lists them.",
+    help="Answer with this token budget of the bundle; edge-qa inspect lists them.",
 )
 
 budgets_option = click.option(
@@ -24,7 +25,7 @@ budgets_option = click.option(
     default=[FULL_BUDGET],
     show_default=True,
     metavar="NAME",
-    help="Token budget of the bundles; several take turns as well.",
+    help="Run the bundles with this token budget; give it several times, and the budgets take turns.",
 )
 
 
@@ -40,7 +41,8 @@ no_answer_option = click.option(
     type=float,
     callback=no_nan,
     metavar="MARGIN",
-    help='Answer "none" above this margin of logits; try 0.',
+    help='Answer "none" above this margin of logits, 0 for a start; the bundle\'s own threshold by default, '
+    "mostly none.",
 )
 
 
@@ -102,3 +104,10 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_LIMITS):
         command = option(command)
     return command
+
+
+language_option = click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    help="Compare answers in the way of this language; by default the texts tell Chinese, Japanese and Thai.",
+)

@@ -132,6 +132,27 @@ def test_a_child_forked_while_others_ask_ends(path, how):
     assert done.stdout.strip() == str([0] * 20), done.stderr
 
 
+def test_children_of_children_answer_though_answerers_were_closed_before(path):
+    # OpenVINO keeps the threads of a model that is gone for the next one, and in a child there are none.
+    code = f"""
+import os, sys
+from edge_qa import QuestionAnswerer
+def open_and_close():
+    for threads in (1, 2):
+        with QuestionAnswerer.load({str(path)!r}, threads=threads) as qa:
+            assert qa.answer({QUESTION!r}, {TEXT!r}) == wanted
+kept = QuestionAnswerer.load({str(path)!r})
+wanted = kept.answer({QUESTION!r}, {TEXT!r})
+for depth in range(3):
+    open_and_close()
+    if child := os.fork():
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    assert kept.answer({QUESTION!r}, {TEXT!r}) == wanted
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_child_says_so_if_the_bundle_was_replaced_meanwhile(path, tmp_path):
     shutil.copytree(path, place := tmp_path / "bundle")
     code = f"""
@@ -155,12 +176,12 @@ os.wait()
 
 def test_a_bundle_that_lies_nowhere_answers_after_a_fork(path):
     code = f"""
-import os, dataclasses
+import os, dataclasses, pathlib
 from edge_qa.bundle.bundle import Bundle
 from edge_qa import QuestionAnswerer
 bundle = Bundle.load({str(path)!r})
 changed = {{name: content.copy() for name, content in bundle.contents.items()}}
-qa = QuestionAnswerer(dataclasses.replace(bundle, path={str(path / "nowhere")!r}, contents=changed))
+qa = QuestionAnswerer(dataclasses.replace(bundle, path=pathlib.Path({str(path / "nowhere")!r}), contents=changed))
 wanted = qa.answer({QUESTION!r}, {TEXT!r})
 if os.fork() == 0:
     os._exit(0 if qa.answer({QUESTION!r}, {TEXT!r}) == wanted else 1)

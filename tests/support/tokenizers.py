@@ -3,9 +3,15 @@
 import base64
 import json
 import struct
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from tests.support.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 SENTENCE = "The harbour of Oslo was opened in 1856, after the queen's visit. Tickets cost 12,50 in Zurich."
 
@@ -28,15 +34,23 @@ def byte_level_bpe(pre_tokenizer: Any, post_processor: Any) -> Tokenizer:
 
 def wordpiece(post_processor: Any = None) -> Tokenizer:
     """A lower-casing WordPiece with BERT's special tokens: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4."""
+    tokenizer = Tokenizer.from_str(_trained_wordpiece())
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor
+    return tokenizer
+
+
+@cache
+def _trained_wordpiece() -> str:
+    # Once: words of one frequency get their ids in another order each time.
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=specials, show_progress=False)
     tokenizer.train_from_iterator([SENTENCE] * 3, trainer)
-    if post_processor is not None:
-        tokenizer.post_processor = post_processor
-    return tokenizer
+    trained: str = tokenizer.to_str()
+    return trained
 
 
 def bert_template(**templates: str) -> Any:
@@ -55,3 +69,22 @@ def panicking(*, at_load: bool) -> str:
         "precompiled_charsmap": base64.b64encode(charsmap).decode(),
     }
     return json.dumps(state)
+
+
+WHOLE_TEMPLATE = bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1")
+
+
+def checkpoint_with(folder: Path, processor: Any, *, types: int = 2) -> Path:
+    """A BERT for the vocabulary of `wordpiece`, whose tokenizer.json has this post-processor."""
+    tokenizer = wordpiece(processor)
+    words = tokenizer.get_vocab_size()
+    tensors = bert_tensors()
+    draw = np.random.default_rng(1).normal(0, 0.3, (words, 32)).astype(np.float32)
+    tensors["bert.embeddings.word_embeddings.weight"] = draw
+    tensors["bert.embeddings.token_type_embeddings.weight"] = draw[:types]
+    config = bert_config() | {"vocab_size": words, "type_vocab_size": types}
+    write_checkpoint(folder, tensors=tensors, config=config)
+    (folder / "vocab.txt").unlink()
+    (folder / "tokenizer.json").write_text(tokenizer.to_str())
+    save_file(tensors, folder / "model.safetensors")
+    return folder

@@ -1,6 +1,8 @@
 """edge-qa batch."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.layouts import LAYOUTS, write
+from tests.support.tiny import tiny_bundle
 
 ROWS = [
     {"id": "a", "question": "Who wrote it?", "context": "Ada Lovelace wrote it in 1843."},
@@ -40,6 +45,23 @@ def test_a_line_out_for_every_line_in(int8_bundle, source):
     assert [row["answers"][0]["text"] for row in found] == ["Ada Lovelace", "1843", "London"]
 
 
+def test_every_layout_that_evaluate_reads_is_answered(int8_bundle, tmp_path):
+    for layout, name in (("SQuAD, integer ids", "squad.json"), ("lines, a blank one", "lines.jsonl")):
+        path = write(tmp_path, LAYOUTS[layout], name)
+        found = lines(run(int8_bundle, path).stdout)
+        assert [row["answers"][0]["text"] for row in found] == ["9:30", "12 euros"]
+        assert [str(row["id"]) for row in found] == ["0", "1"]
+
+
+def test_a_file_that_is_no_text_is_named_once(int8_bundle, tmp_path):
+    for content in (b"%PDF-1.7\n", "{}".encode("utf-16")):
+        path = write(tmp_path, content)
+        done = run(int8_bundle, path)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert done.stderr.startswith(f"error: {path}: is ")
+        assert done.stderr.count("\n") == 1
+
+
 def test_bad_lines_do_not_stop_the_rest(int8_bundle, source, tmp_path):
     good = source.read_text().splitlines()
     bad = ["not json", "[]", '{"question": 1, "context": "x"}', '{"id": "e", "question": " ", "context": "x"}']
@@ -52,7 +74,7 @@ def test_bad_lines_do_not_stop_the_rest(int8_bundle, source, tmp_path):
     assert ["error" in row for row in found] == [False, True, True, True, True, False]
     assert "line 2: not JSON" in found[1]["error"]
     assert "wanted an object" in found[2]["error"]
-    assert "question missing or no text" in found[3]["error"]
+    assert "line 4: 'question' is a number, wanted text" in found[3]["error"]
     assert "question is empty" in found[4]["error"]
     assert found[5]["answers"][0]["text"] == "London"
 
@@ -96,7 +118,8 @@ def test_an_id_that_cannot_be_written_back(int8_bundle, source, identity):
     done = run(int8_bundle, "-", text=line + "\n" + source.read_text())
     assert done.returncode == 4
     found = lines(done.stdout)
-    assert "id is neither text nor a whole number" in found[0]["error"]
+    assert "line 1: 'id' is " in found[0]["error"]
+    assert ", wanted text or a whole number" in found[0]["error"]
     assert [row["id"] for row in found[1:]] == ["a", 3, 7]
 
 
@@ -105,7 +128,7 @@ def test_lines_with_errors_are_told_again_after_resuming(command, int8_bundle, s
     call = ("batch", int8_bundle, tmp_path / "bad.jsonl", "--output", tmp_path / "out.jsonl")
     assert command(*call).code == 4
     resumed = command(*call, "--resume")
-    assert (resumed.code, "1 lines could not be used" in resumed.err) == (4, True)
+    assert (resumed.code, "1 line could not be used" in resumed.err) == (4, True)
 
 
 def test_resuming_with_a_shorter_input_is_refused(int8_bundle, source, tmp_path):
@@ -178,3 +201,51 @@ def test_files_that_cannot_be_used(command, int8_bundle, source, tmp_path):
 def test_several_answers_a_line(int8_bundle, source):
     done = run(int8_bundle, source, "--top-k", 3)
     assert all(len(row["answers"]) == 3 for row in lines(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize("torn", [b"\0" * 5000, b'{"id": 2, "ans' + b"\0" * 300, b'{"i' + b"\0", b""])
+def test_resume_cuts_off_what_a_power_cut_left(command, tiny, source, tmp_path, torn):
+    out = tmp_path / "out.jsonl"
+    assert command("batch", tiny, source, "--output", out).code == 0
+    content = out.read_bytes()
+    for kept in (b"", content[: content.index(b"\n") + 1]):
+        out.write_bytes(kept + torn)
+        assert command("batch", tiny, source, "--output", out, "--resume").code == 0
+        assert out.read_bytes() == content
+
+
+def test_zeros_inside_of_another_file_are_left_alone(command, tiny, source, tmp_path):
+    (out := tmp_path / "other").write_bytes(content := b"\0\0\0\1\n\0\0")
+    assert command("batch", tiny, source, "--output", out, "--resume").code == 4
+    assert out.read_bytes() == content
+
+
+def test_the_output_is_synced(command, tiny, source, tmp_path, monkeypatch):
+    out, synced = tmp_path / "out.jsonl", []
+    sync = os.fsync
+
+    def spied(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spied)
+    assert command("batch", tiny, source, "--output", out).code == 0
+    assert synced == [tmp_path, out]
+    monkeypatch.setattr("edge_qa.cli.batch._SYNC_SECONDS", 0)
+    assert command("batch", tiny, source, "--output", out, "--force").code == 0
+    assert synced.count(out) == 1 + len(ROWS) + 1
+
+
+def test_an_output_that_cannot_be_synced_is_told(command, tiny, source, tmp_path, monkeypatch):
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("edge_qa.cli.batch.sync_folder", lambda folder: None)
+    monkeypatch.setattr(os, "fsync", failing)
+    done = command("batch", tiny, source, "--output", tmp_path / "out.jsonl")
+    assert (done.code, "out.jsonl: cannot be written (Input/output error)" in done.err) == (6, True)
