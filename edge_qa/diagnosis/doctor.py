@@ -76,6 +76,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
         from edge_qa.system.matmul_probe import bf16_runs, measure_products
 
         findings.append(_fact("openvino", f"{installed.version}; CPU plugin: {', '.join(installed.capabilities)}"))
+        findings.append(_look_at_native())
         findings.append(bf16_gain(bf16_runs()))
         findings.append(int8_gain(machine.instruction_set, x86=_is_x86()))
         if measure:
@@ -149,6 +150,22 @@ def _look_at_memory(memory: Memory) -> Iterator[Finding]:
             "this machine",
             "close other programs or raise the container's memory limit",
         )
+
+
+def _look_at_native() -> Finding:
+    """Whether the native engine is installed, and what it would run on."""
+    from edge_qa.inference.native.library import CAP_VARIABLE as NATIVE_CAP
+    from edge_qa.inference.native.library import this_library
+
+    library = this_library()
+    if library is None:
+        return _fact("native", "edge-qa-kernels is not installed; OpenVINO runs every model")
+    isa = library.best_path()
+    if isa is None:
+        cap = os.environ.get(NATIVE_CAP)
+        reason = f"{NATIVE_CAP}={cap} names no path" if cap else "this CPU lacks AVX2"
+        return _fact("native", f"installed, but {reason}; OpenVINO answers")
+    return _fact("native", f"installed, runs on {isa}")
 
 
 def _look_at_openvino() -> OpenVINO:

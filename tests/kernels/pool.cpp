@@ -22,7 +22,7 @@ int main(int count, char** arguments) {
   edge_qa_pool* pools[2];
   for (int i = 0; i < 2; i++)
     if (edge_qa_pool_open(3 + i, &pools[i], error, sizeof error)) return 5;
-  constexpr int kTokens = 24, kCallers = 4, kCalls = 60;
+  constexpr int kTokens = 24, kCallers = 4, kCalls = 12;
   int64_t ids[kTokens], types[kTokens], positions[kTokens];
   for (int i = 0; i < kTokens; i++) ids[i] = i, types[i] = i > 6, positions[i] = i;
   std::vector<std::vector<float>> logits(kCallers, std::vector<float>(2 * kTokens));
