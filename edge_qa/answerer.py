@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
@@ -20,6 +20,7 @@ from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.blocks import Within
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
@@ -53,6 +54,17 @@ class Answer:
         parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
         parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
         return f"Answer({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class _How:
+    """What the answers to many questions have in common; see `QuestionAnswerer.answer`."""
+
+    max_answer_len: int | None
+    no_answer_threshold: float | None
+    max_question_len: int | None
+    within: Within
+    budget: str | None
 
 
 _answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
@@ -194,6 +206,7 @@ class QuestionAnswerer:
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> Answer: ...
@@ -211,6 +224,7 @@ class QuestionAnswerer:
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> list[Answer]: ...
@@ -227,6 +241,7 @@ class QuestionAnswerer:
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> Answer | list[Answer]:
@@ -241,6 +256,8 @@ class QuestionAnswerer:
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
+        within: "block" for an answer that crosses no paragraph, list item, table row, heading or numbered clause of
+        the text; "text" for one that may.
         progress: told after each window how many characters of the context are read.
         budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
@@ -250,9 +267,7 @@ class QuestionAnswerer:
         if top_k is not None and top_k < 1:
             raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
         limits = Limits(shortlist, max_windows, timeout)
-        cut = self.windows
-        if max_question_len is not None:
-            cut = partial(self.windows, max_question_len=max_question_len)
+        cut = partial(self.windows, max_question_len=max_question_len, within=within)
         (outcome,) = self.outcomes(
             [Reading(question, context, limits, progress=progress)],
             lambda reading: reading.windows(cut),
@@ -277,12 +292,12 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        return list(
-            self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=False)
-        )
+        how = _How(max_answer_len, no_answer_threshold, max_question_len, within, budget)
+        return list(self._answers_of(pairs, how, prompt=False))
 
     def stream(
         self,
@@ -291,6 +306,7 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
@@ -299,28 +315,20 @@ class QuestionAnswerer:
         too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
-        return self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=True)
+        how = _How(max_answer_len, no_answer_threshold, max_question_len, within, budget)
+        return self._answers_of(pairs, how, prompt=True)
 
-    def _answers_of(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        max_answer_len: int | None,
-        no_answer_threshold: float | None,
-        max_question_len: int | None,
-        budget: str | None,
-        *,
-        prompt: bool,
-    ) -> Iterator[Answer]:
+    def _answers_of(self, pairs: Iterable[tuple[str, str]], how: "_How", *, prompt: bool) -> Iterator[Answer]:
         outcomes = self.outcomes(
             pairs,
-            lambda pair: self.windows(*pair, max_question_len=max_question_len),
-            max_answer_len=max_answer_len,
-            budget=budget,
+            lambda pair: self.windows(*pair, max_question_len=how.max_question_len, within=how.within),
+            max_answer_len=how.max_answer_len,
+            budget=how.budget,
             prompt=prompt,
         )
         for outcome in outcomes:
             _, context = outcome.item
-            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
+            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=how.no_answer_threshold)[0]
 
     # The steps of an answer, apart, so that they can be measured and recombined.
 
@@ -363,12 +371,16 @@ class QuestionAnswerer:
         doc_stride: int | None = None,
         max_question_len: int | None = None,
         align_to_words: bool = False,
+        within: Within = "text",
     ) -> Iterator[Window]:
         """Tokenize and cut into windows, as they are asked for.
 
         max_seq_len, doc_stride, max_question_len: tokens; the bundle's defaults where None.
         align_to_words: answers then begin and end with whole words.
+        within: "block" for answers that cross no border of the text's blocks.
         """
+        if within not in get_args(Within):
+            raise InputError(f"got {within!r}", where="within", wanted=" or ".join(map(repr, get_args(Within))))
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str):
                 raise InputError(f"got {type(text).__name__}", where=what, wanted="text")
@@ -379,15 +391,15 @@ class QuestionAnswerer:
             "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
             "max_question_len": self._length("max_question_len", max_question_len, self.defaults.max_question_len),
         }
-        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words)
+        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words, within)
 
     def _windows(
-        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool
+        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
     ) -> Iterator[Window]:
         if len(context) <= PIECE:
-            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words)]
+            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
         else:
-            pieces = tokenize(self.tokenizer, context, align=align_to_words)
+            pieces = tokenize(self.tokenizer, context, align=align_to_words, within=within)
         found = make_windows(
             question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
         )
@@ -444,5 +456,6 @@ class QuestionAnswerer:
         return given
 
 
-def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool) -> Tokens:
-    return tokenizer.encode(context, "context", align=align_to_words)
+def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool, within: Within) -> Tokens:
+    (tokens,) = tokenize(tokenizer, context, align=align_to_words, within=within, piece=PIECE)
+    return tokens

@@ -10,11 +10,12 @@ import click
 
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option, within_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
 from edge_qa.git_lfs import refuse_pointer
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.blocks import Within
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -39,6 +40,7 @@ _LONG_TEXT = 50_000
 )
 @no_answer_option
 @limit_options
+@within_option
 @precision_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use so many cores; all that this process may use by default."
@@ -64,6 +66,7 @@ def ask(
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
+    within: Within,
     precision: Literal["f32", "bf16"],
     threads: int | None,
     cache: str | None,
@@ -90,6 +93,7 @@ def ask(
                 max_windows=max_windows,
                 timeout=timeout,
                 max_question_len=max_question_len,
+                within=within,
                 progress=_progress(context),
             ),
         )

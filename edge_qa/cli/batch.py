@@ -14,13 +14,14 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option, within_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file
 from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.reading import Limits, Reading
+from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
 
 
@@ -34,6 +35,7 @@ from edge_qa.text.windows import Window
 @click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
 @no_answer_option
 @limit_options
+@within_option
 @precision_option
 @click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
 @budget_option
@@ -50,6 +52,7 @@ def batch(
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
+    within: Within,
     precision: Literal["f32", "bf16"],
     threads: int | None,
     budget: str,
@@ -91,7 +94,7 @@ def batch(
         limits = Limits(shortlist, max_windows, timeout)
         # A time limit is looked at between the windows of one question, which then runs alone.
         batch_size = BATCH if timeout is None else 1
-        cut = partial(answerer.windows, max_question_len=max_question_len)
+        cut = partial(answerer.windows, max_question_len=max_question_len, within=within)
 
         def windows(reading: _RowReading) -> Iterator[Window]:
             if reading.row.error:

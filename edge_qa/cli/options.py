@@ -87,6 +87,15 @@ _LIMITS = (
 )
 
 
+within_option = click.option(
+    "--within",
+    type=click.Choice(["block", "text"]),
+    default="block",
+    show_default=True,
+    help="Give no answer that crosses a paragraph, list item, table row or heading; or any in the text.",
+)
+
+
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what limits the reading of a question and its text."""
     for option in reversed(_LIMITS):

@@ -109,7 +109,7 @@ class SpanSelector:
             return
         self._sums[0].add(window.context_start, start)
         self._sums[1].add(window.context_start, end)
-        for key, masses in _window_spans(start, end, window.offsets, self.top_k, self.max_answer_len):
+        for key, masses in _window_spans(start, end, window, self.top_k, self.max_answer_len):
             self._best[key] = max(masses, self._best.get(key, masses))
         if self.top_k is None or len(self._best) > 2 * self.top_k:
             self._best = dict(self._ranked())
@@ -129,11 +129,13 @@ class SpanSelector:
 
 
 def _window_spans(
-    start: Logits, end: Logits, offsets: Indices, top_k: int | None, max_answer_len: int
+    start: Logits, end: Logits, window: Window, top_k: int | None, max_answer_len: int
 ) -> list[tuple[tuple[int, int], tuple[float, float]]]:
     """The best spans of one window: (offsets, (log of the summed exp of its pairs' logits, best logit))."""
-    begins, ends = _places(offsets)
+    begins, ends = _places(window.offsets)
     scores = _scores(start, end, begins, ends, max_answer_len)  # (tokens, reach)
+    if window.blocks is not None:
+        _keep_to_blocks(scores, window.blocks)
     best = float(scores.max())
     if best == -math.inf:
         return []
@@ -180,6 +182,17 @@ def _scores(start: Logits, end: Logits, begins: Indices, ends: Indices, max_answ
         furthest = np.concatenate([ends, np.full(beyond, ends.max())])
         scores[sliding_window_view(furthest, reach) - begins[:, None] > limit] = -np.inf
     return scores
+
+
+def _keep_to_blocks(scores: Logits, blocks: Indices) -> None:
+    """Rule out the pairs that begin in one block of the text and end in another.
+
+    scores: of the pairs, (tokens, most tokens of an answer). blocks: each token's block, rising, (tokens,).
+    """
+    if blocks[0] == blocks[-1]:
+        return
+    last = np.searchsorted(blocks, blocks, side="right") - 1  # of each token's block
+    scores[np.arange(scores.shape[1]) > (last - np.arange(len(blocks)))[:, None]] = -np.inf
 
 
 class _LogSum:

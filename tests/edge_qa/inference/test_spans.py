@@ -1,6 +1,7 @@
 """Span selection against hand arithmetic and against an exhaustive search."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,25 @@ def test_tokens_without_text_are_no_answer():
 def test_a_logit_that_is_no_number_is_an_error(bad):
     with pytest.raises(InferenceError, match="not a finite number"):
         select_spans([logits(0, bad)], [logits(0, 0)], [window(1, 0, 1, 0)])
+
+
+def test_a_span_that_crosses_a_border_gives_way_to_the_best_that_does_not():
+    start, end = logits(0, 5, 1, 0, 3), logits(0, 1, 0, 2, 4)
+    whole = window(1, 0, 4, after=0)
+    (free,) = select_spans([start], [end], [whole]).spans
+    assert (free.start, free.end, free.logit) == (0, 11, 9)  # the first token to the last
+    parted = replace(whole, blocks=np.array([0, 0, 1, 1]))
+    ranked = select_spans([start], [end], [parted], top_k=9).spans
+    # By hand: first and second token 5 + 1, 5 + 0, 1 + 0; third and fourth 0 + 2, 0 + 4, 3 + 4.
+    assert [(s.start, s.end, s.logit) for s in ranked] == [
+        *((9, 11, 7), (0, 2, 6), (0, 5, 5), (6, 11, 4), (6, 8, 2), (3, 5, 1)),
+    ]
+    assert select_spans([start], [end], [parted]).spans[0] == ranked[0]
+    # The score is that of the pair among all of them, as without borders.
+    assert ranked[1].score == select_spans([start], [end], [whole], top_k=9).spans[3].score
+
+
+def test_one_block_is_as_good_as_none():
+    start, end = logits(0, 5, 1, 0, 3), logits(0, 1, 0, 2, 4)
+    whole = window(1, 0, 4, after=0)
+    assert select_spans([start], [end], [replace(whole, blocks=np.full(4, 7))]) == select_spans([start], [end], [whole])
