@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test benchmark lint clean
+.PHONY: demo demo-fast test coverage fuzz docs benchmark lint clean
 
 demo: .venv/demo.installed
 	$(BIN)/edge-qa demo --force
@@ -14,7 +14,22 @@ test: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
+
+# Lines of the three packages that the tests run; takes longer than `make test`.
+coverage: .venv/dev.installed
+	$(BIN)/python -m pytest -n auto --dist loadscope --cov=edge_qa --cov=converters --cov=calibration \
+	    --cov-report=term:skip-covered
+
+# Damaged inputs, seeded; OPTIONS="--count 1000 --seed 7" for others.
+fuzz: .venv/dev.installed
+	$(BIN)/python -m tests.fuzz $(OPTIONS)
+
+# The pages, warnings as errors, and their commands that take too long for `make test`.
+docs: .venv/docs.installed
+	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
+	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
+	@echo "build/docs/index.html"
 
 benchmark: .venv/demo.installed
 	$(BIN)/python -m benchmarks $(OPTIONS)
@@ -41,4 +56,8 @@ clean:
 
 .venv/dev.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv/docs.installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	@touch $@

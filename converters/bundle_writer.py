@@ -58,13 +58,14 @@ class BundleParts:
 class Built:
     """A model that a checkpoint became, not yet written.
 
-    verify: runs the bundle beside what the checkpoint computes. Raises VerificationError or CheckpointError.
+    verify: reads the bundle back, as `read_back` does, and runs it beside what the checkpoint computes. Raises
+    VerificationError or CheckpointError.
     """
 
     model: "ov.Model"
     record: ModelRecord
     step: Step
-    verify: Callable[[Bundle], Verification]
+    verify: Callable[[Draft, Path], Verification]
 
 
 def parts_of_checkpoint(source: Checkpoint, built: Built, no_answer_threshold: float | None) -> BundleParts:

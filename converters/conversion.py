@@ -27,7 +27,7 @@ from converters.pruned_checkpoints.fine_pruning import apply_pruning
 from converters.pruned_checkpoints.pruning_settings import PruningSettings, pruning_settings
 from converters.verification.verify import Verification, expect, verify, verify_compaction
 from edge_qa._openvino import ov
-from edge_qa.bundle.bundle import Bundle, new_bundle
+from edge_qa.bundle.bundle import Draft, new_bundle
 from edge_qa.bundle.manifest import Manifest, ModelRecord
 from edge_qa.errors import InputError
 from edge_qa.files import check_destination
@@ -97,7 +97,7 @@ def convert(
         del built
         gc.collect()  # graphs refer to themselves
         progress("verify")
-        verification = verify_written(read_back(draft, target))
+        verification = verify_written(draft, target)
     return Conversion(target, manifest, verification, report)
 
 
@@ -120,8 +120,8 @@ def _build(
     del encoder
     model = build_graph(stored)
 
-    def verified(written: Bundle) -> Verification:
-        return verify(Engine(written), expected, str(written.path))
+    def verified(draft: Draft, destination: Path) -> Verification:
+        return verify(Engine(read_back(draft, destination)), expected, str(destination))
 
     step = made_by("convert", options, source.sha256)
     return Built(model, _describe(stored, model, source.card), step, verified), report

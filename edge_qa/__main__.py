@@ -1,4 +1,4 @@
-"""python -m edge_qa"""
+"""The command line, as `python -m edge_qa`."""
 
 from edge_qa.cli import main
 

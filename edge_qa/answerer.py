@@ -7,13 +7,12 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
-from edge_qa.errors import BundleError, InputError
+from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
 from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.reading import Limits, Reading
@@ -107,7 +106,7 @@ class QuestionAnswerer:
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
-        self._path = Path(os.path.abspath(bundle.path))
+        self._source = bundle.source()
         self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
         self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
         self._engines = {budget: self.engine}
@@ -132,7 +131,7 @@ class QuestionAnswerer:
         With `cache` the model's own files are read only if the folder does not hold it compiled.
         Raises InputError if the bundle has no such budget.
         """
-        bundle, tokenizer = read_while_importing(path, model_later=cache is not None)
+        bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
         return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
 
     def __enter__(self) -> "QuestionAnswerer":
@@ -162,7 +161,7 @@ class QuestionAnswerer:
         """
         if budget is None or budget == self.budget:
             return self.engine
-        xml = self.manifest.budget_model(budget, self._path)
+        xml = self.manifest.budget_model(budget, self._source.path)
         if budget in self._engines:  # without waiting for another one that is being compiled
             return self._engines[budget]
         with self._compiling:
@@ -170,12 +169,7 @@ class QuestionAnswerer:
                 raise InputError("this answerer is closed", remedy="load the bundle again")
             if budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
-                bundle = Bundle.load(self._path, model_later=True)
-                if bundle.manifest.digest != self.manifest.digest:
-                    raise BundleError(
-                        "was replaced by another bundle meanwhile", where=self._path, remedy="load it again"
-                    )
-                self._engines[budget] = self._compile(bundle, xml=xml)
+                self._engines[budget] = self._compile(self._source.bundle(), xml=xml)
             return self._engines[budget]
 
     @property

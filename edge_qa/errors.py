@@ -14,7 +14,9 @@ __all__ = [
     "MissingExtraError",
     "ResourceError",
     "VerificationError",
+    "is_out_of_memory",
     "missing_extra",
+    "out_of_memory",
 ]
 
 
@@ -86,6 +88,33 @@ class InferenceError(EdgeQAError):
 
 class ResourceError(EdgeQAError):
     """The machine lacks something: disk space, memory, an instruction set."""
+
+
+# How numpy, OpenVINO, oneDNN and the loader of libraries say it; few of them raise MemoryError.
+_OUT_OF_MEMORY = (
+    *("bad_alloc", "bad allocation", "annot allocate memory", "failed to map segment", "nable to allocate"),
+    *(
+        "could not allocate",
+        "can't alloc",
+        "ut of memory",
+        "can't start new thread",
+        "Resource temporarily unavailable",
+    ),
+)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return True if an error, or one that it was made of, says that no memory was left."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def out_of_memory(where: object | None = None) -> ResourceError:
+    """Return the error to raise where `is_out_of_memory`."""
+    return ResourceError("out of memory", where=where, remedy="close other programs, or use a smaller model or input")
 
 
 class MissingExtraError(ResourceError):

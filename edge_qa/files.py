@@ -137,7 +137,7 @@ def new_folder(destination: Path, *, force: bool = False) -> Iterator[Path]:
         yield draft
         _sync(draft)
         _give_name(draft, destination, old, force=force)
-        _sync_folder(destination.parent)
+        sync_folder(destination.parent)
         # After an exchange the old folder has the draft's name.
         _remove(draft, old)
     except BaseException as problem:
@@ -275,10 +275,11 @@ def _sync(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,23 +16,25 @@ from edge_qa.cli.progress import progress_bars, terminal
 @click.option(
     "--checkpoint",
     type=click.Path(path_type=Path),
-    help="Checkpoint folder  [default: the one that the project's checkout carries]",
+    help="Convert this checkpoint folder.  [default: the one that the project's checkout carries]",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Questions that calibrate and score  [default: those that the project's checkout carries]",
+    help="Calibrate and score on the questions of this file.  [default: those that the project's checkout carries]",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Where the bundles fp16 and int8 go.",
+    help="Write the bundles fp16 and int8 into this folder.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibration questions.")
-@click.option("--force", is_flag=True, help="Replace these bundles if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Calibrate on this many questions."
+)
+@click.option("--force", is_flag=True, help="Replace these bundles if they exist; they are refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def demo(checkpoint: Path | None, data: Path | None, folder: Path, samples: int, force: bool, as_json: bool) -> None:
     """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""
     result = run_demo(

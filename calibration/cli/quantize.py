@@ -33,38 +33,54 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Questions with contexts: SQuAD file, JSON lines, or plain text (.txt).",
+    help="Calibrate on the questions of this file: SQuAD, JSON lines, or plain text (.txt); answers are not needed.",
 )
-@click.option("--evaluation", type=click.Path(path_type=Path), help="Score and time before and after on this file.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="Score and time both bundles on this SQuAD file or on these JSON lines; nothing is scored by default.",
+)
 @click.option(
     "--max-drop",
     type=float,
     callback=_points,
     metavar="POINTS",
-    help="Percent points that the score may lose on --evaluation; recipes are tried until one meets it.",
+    help="Try recipes until one loses at most this many percent points of the score on --evaluation; there "
+    "is no gate by default.",
 )
-@click.option("--metric", type=click.Choice(sorted(_METRICS)), help="What --max-drop is about: f1 (default) or em.")
+@click.option("--metric", type=click.Choice(sorted(_METRICS)), help="Judge --max-drop by this score; f1 by default.")
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
     default=QuantizationOptions.samples,
     show_default=True,
-    help="Calibration questions.",
+    help="Calibrate on this many questions.",
 )
 @click.option(
     "--target",
     type=click.Choice(["any", "avx2", "vnni"]),
     default="any",
     show_default=True,
-    help="any, and avx2 with the same weights, are right on every CPU; vnni only on CPUs with VNNI.",
+    help="Quantize for these CPUs: any, and avx2 with the same weights, are right on every CPU, vnni only "
+    "on CPUs with VNNI.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
 @click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, with the error of each product."
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Evaluate on this many questions, spread over the file; on all by default.",
 )
-@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw the questions with this seed."
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with the scores and the error of each matrix product to this file; none by default.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist; they are refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def quantize(
     bundle: Path,
     output: Path,

@@ -27,10 +27,13 @@ _COUNT = click.IntRange(min=1)
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Training questions with contexts: they fit and score the budgets.",
+    help="Fit and score the budgets on the questions of this file, which should be training questions.",
 )
 @click.option(
-    "--evaluation", required=True, type=click.Path(path_type=Path), help="Questions that decide what is stored."
+    "--evaluation",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Decide on the questions of this file which budgets are stored.",
 )
 @click.option(
     "--max-drop",
@@ -38,23 +41,35 @@ _COUNT = click.IntRange(min=1)
     type=click.FloatRange(0, 100),
     callback=finite,
     metavar="POINTS",
-    help="Points of F1 that the budget `fast` may lose on --evaluation; `balanced` may lose a third.",
+    help="Let the budget fast lose at most this many points of F1 on --evaluation, and balanced a third of it.",
 )
 @click.option(
     "--questions",
     type=_COUNT,
     default=BudgetSearchOptions.questions,
     show_default=True,
-    help="Questions to search with.",
+    help="Search with this many questions.",
 )
 @click.option(
-    "--samples", type=_COUNT, default=BudgetSearchOptions.samples, show_default=True, help="Questions to fit probes on."
+    "--samples",
+    type=_COUNT,
+    default=BudgetSearchOptions.samples,
+    show_default=True,
+    help="Fit the probes on this many questions.",
 )
 @click.option(
-    "--population", type=_COUNT, default=BudgetSearchOptions.population, show_default=True, help="Budgets a generation."
+    "--population",
+    type=_COUNT,
+    default=BudgetSearchOptions.population,
+    show_default=True,
+    help="Try this many budgets in each generation.",
 )
 @click.option(
-    "--generations", type=_COUNT, default=BudgetSearchOptions.generations, show_default=True, help="At most so many."
+    "--generations",
+    type=_COUNT,
+    default=BudgetSearchOptions.generations,
+    show_default=True,
+    help="Try at most this many generations.",
 )
 @click.option(
     "--minutes",
@@ -62,27 +77,43 @@ _COUNT = click.IntRange(min=1)
     callback=finite,
     default=BudgetSearchOptions.minutes,
     show_default=True,
-    help="The search ends after this time with what it has.",
+    help="End the search after this time with what it has.",
 )
 @click.option(
     "--rule",
     type=click.Choice(["probe", "attention"]),
     default="probe",
     show_default=True,
-    help="What ranks the tokens: a fitted probe, or the attention they are paid, as in the papers.",
+    help="Rank tokens by a fitted probe, or by the attention that they are paid.",
 )
-@click.option("--limit", type=_COUNT, metavar="N", help="Evaluate on N questions only.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions, which ways.")
-@click.option("--threads", type=_COUNT, help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--limit",
+    type=_COUNT,
+    metavar="N",
+    help="Evaluate on this many questions, spread over the file; on all by default.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Draw the questions and the budgets with this seed.",
+)
+@click.option("--threads", type=_COUNT, help="Use this many cores; all that this process may use by default.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write each measurement there; an interrupted search goes on from it.",
+    help="Write each measurement to this file, from which an interrupted search goes on; nothing is kept by default.",
 )
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with the picture.")
-@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every budget.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with every budget that was tried to this file; none by default.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT and the page if they exist; they are refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every budget, instead of text.")
 def search_budgets(
     bundle: Path,
     output: Path,

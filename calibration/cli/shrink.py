@@ -24,44 +24,59 @@ from edge_qa.cli.progress import progress_bars
     "--calibration",
     required=True,
     type=click.Path(path_type=Path),
-    help="Questions with contexts and answers: SQuAD file or JSON lines.",
+    help="Calibrate on the questions of this SQuAD file or of these JSON lines; answers are needed but for "
+    "--method magnitude.",
 )
 @click.option(
     "--speedup",
     type=click.FloatRange(min=1, min_open=True),
     callback=finite,
-    help="How many times faster it shall be, by latency measured on this CPU.",
+    help="Make the layers this many times as fast, by latency measured on this CPU; give this, or "
+    "--evaluation and --max-drop.",
 )
 @click.option(
-    "--evaluation", type=click.Path(path_type=Path), help="Instead: find the speed-up that --max-drop allows here."
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="Find the largest speed-up that --max-drop allows on the questions of this file.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 100),
     callback=finite,
     metavar="POINTS",
-    help="Points of F1 that may be lost.",
+    help="Lose at most this many points of F1 on --evaluation.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Evaluate on this many questions, spread over the file; on all by default.",
+)
 @click.option(
     "--method",
     type=click.Choice(METHODS),
     default="full",
     show_default=True,
-    help="By the size of weights; by Fisher information; or the same, rearranged and refitted. The last two need the "
-    "torch extra.",
+    help="Choose what goes by the size of weights (magnitude), by Fisher information (fisher), or by the "
+    "same, rearranged and refitted (full); the last two need the torch extra.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["f32", "int8"]),
     default="f32",
     show_default=True,
-    help="What latency is measured in; int8 is for models that will be quantized, and needs the calibrate extra.",
+    help="Measure latency in this precision; int8 is for models that will be quantized, and needs the calibrate extra.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=2000, show_default=True, help="Calibration questions.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
-@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with the table of costs.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=2000, show_default=True, help="Calibrate on this many questions."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw the questions with this seed."
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, with the table of costs, instead of text."
+)
 def shrink(
     checkpoint: Path,
     output: Path,

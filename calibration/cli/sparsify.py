@@ -24,35 +24,45 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
     "--pattern",
     type=click.Choice(PATTERNS),
     required=True,
-    help="Weights that become zero: one by one, in groups of 4 outputs x 1 input, in blocks of 32x32; or whole heads "
-    "or feed-forward neurons, which are cut out. unstructured without --calibration needs the calibrate and "
-    "torch extras.",
+    help="Set weights to zero one by one (unstructured), in groups of 4 outputs x 1 input (1x4) or in "
+    "blocks of 32x32, or cut out whole heads or feed-forward neurons (ffn). unstructured without "
+    "--calibration needs the calibrate and torch extras.",
 )
 @click.option(
     "--ratio",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     callback=finite,
     required=True,
-    help="The share that goes, of each matrix, or of all heads or neurons of the model.",
+    help="Remove this share of each matrix, or of all heads or neurons of the model.",
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Questions with contexts (SQuAD file or JSON lines): weigh each weight with the inputs it meets there.",
+    help="Weigh each weight with the inputs that it meets on the questions of this file; by magnitude "
+    "alone by default.",
 )
 @click.option(
     "--refit",
     is_flag=True,
-    help="With --calibration, for weights and blocks: those go that the outputs need least there, and the rest is "
-    "refitted to what the whole model has. Loses far less; takes minutes, of large models hours.",
+    help="Remove the blocks that the outputs need least on --calibration, and refit the rest by least "
+    "squares. It loses far less and takes minutes, for large models hours; nothing is refitted by "
+    "default.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=128, show_default=True, help="Calibration questions.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which questions are drawn.")
 @click.option(
-    "--least-heads", type=click.IntRange(min=0), default=1, show_default=True, help="Heads that each layer keeps."
+    "--samples", type=click.IntRange(min=1), default=128, show_default=True, help="Calibrate on this many questions."
 )
-@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw the questions with this seed."
+)
+@click.option(
+    "--least-heads",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Keep at least this many heads in each layer.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def sparsify(
     checkpoint: Path,
     output: Path,

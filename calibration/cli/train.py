@@ -19,7 +19,7 @@ from calibration.training.options import (
 )
 from calibration.training.train import check_request
 from calibration.training.train import train as run_training
-from edge_qa.cli.app import echo_json
+from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
 from edge_qa.cli.progress import Quiet, progress_bars
@@ -29,9 +29,13 @@ if TYPE_CHECKING:
     from calibration.training.curve import Report
     from calibration.training.result import Training
 
-_TEACHER = "Checkpoint to learn from; distil needs one, the other recipes that learn from one take CHECKPOINT itself."
-_RANKING = "What prune-gain removes: least gain, least Fisher information, or that with shrink's swaps and refit."
-_RULE = "What ranks tokens in lengthdrop; the one that search-budgets will use, whose default is the same."
+_TEACHER = (
+    "Learn from this checkpoint, which distil needs; CHECKPOINT itself by default, where a recipe learns from one."
+)
+_RANKING = (
+    "Remove what has least gain, or least Fisher information, or the same with shrink's swaps and refit (prune-gain)."
+)
+_RULE = "Rank tokens by this rule, the one that search-budgets will use (lengthdrop)."
 
 
 def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
@@ -41,41 +45,116 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, type=click.Choice(list(RECIPES)), help="What to do.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="SQuAD file or JSON lines with answers.")
+@click.option("--recipe", required=True, type=click.Choice(list(RECIPES)), help="Train by this recipe.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Train on this SQuAD file or on these JSON lines with answers.",
+)
 @click.option("--teacher", type=click.Path(path_type=Path), help=_TEACHER)
-@click.option("--evaluation", type=click.Path(path_type=Path), help="Data set to score the result on.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Evaluate on N questions only.")
-@click.option("--evaluations", type=click.IntRange(min=1), default=1, show_default=True, help="How many times.")
-@_number("--epochs", "Times through the data; 0.5 is half.", default=1.0, show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), help="Steps, instead of epochs.")
-@click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of a step  [4096; 16384 on a GPU]")
-@_number("--learning-rate", "The highest one  [by recipe]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@_number("--distillation", "Share of the teacher in the loss, 0 to 1  [by recipe]")
-@_number("--temperature", "That softens the teacher.", default=2.0, show_default=True)
-@_number("--hidden-weight", "Of the loss on hidden states.", default=0.0, show_default=True)
-@_number("--attention-weight", "Of the loss on attention scores.", default=0.0, show_default=True)
-@click.option("--train-words", is_flag=True, help="Train the table of word embeddings, too.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="Score the result on this data set; nothing is scored by default.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Evaluate on this many questions, spread over the file; on all by default.",
+)
+@click.option(
+    "--evaluations",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Score this many times, spread over the run.",
+)
+@_number("--epochs", "Go through the data this many times; 0.5 is half.", default=1.0, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="Train this many steps instead of --epochs.")
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    help="Learn from this many tokens in each step; 4096 by default, 16384 on a GPU.",
+)
+@_number("--learning-rate", "Rise to this learning rate, then fall to 0; the recipe's own by default.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw data and order with this seed."
+)
+@_number("--distillation", "Give the teacher this share of the loss, 0 to 1; the recipe's own by default.")
+@_number("--temperature", "Soften the teacher's logits by this temperature.", default=2.0, show_default=True)
+@_number("--hidden-weight", "Weigh the loss on hidden states by this.", default=0.0, show_default=True)
+@_number("--attention-weight", "Weigh the loss on attention scores by this.", default=0.0, show_default=True)
+@click.option("--train-words", is_flag=True, help="Train the table of word embeddings, too; it is frozen by default.")
 @_number(
     "--ratio",
-    "Share that goes: prune-gain (this or --speedup), prune-gates, block-movement, magnitude  [0.5]; sparse-1x4  [0.8]",
+    "Remove this share, by the recipes prune-gain (or give --speedup), prune-gates, block-movement, "
+    "magnitude (0.5 by default) and sparse-1x4 (0.8 by default).",
 )
-@_number("--speedup", "Measured, in INT8 on this CPU (prune-gain).")
+@_number(
+    "--speedup",
+    "Remove as much as makes the layers this many times as fast, measured in INT8 on this CPU "
+    "(prune-gain); --ratio decides by default.",
+)
 @click.option("--ranking", type=click.Choice(RANKINGS), default="gain", show_default=True, help=_RANKING)
-@click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="That rank (prune-gain).")
-@_number("--schedule", "Share of the steps in which sparsity grows.", default=0.6, show_default=True)
-@click.option("--refresh", type=click.IntRange(min=1), default=50, show_default=True, help="Steps between masks.")
-@_number("--no-answer", "Questions with no answer, to one with (SQuAD 2.0: all).", default=0.0, show_default=True)
-@_number("--shortest", "Least share of tokens that a layer keeps (lengthdrop).", default=0.2, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Rank heads and neurons on this many questions (prune-gain).",
+)
+@_number("--schedule", "Let sparsity grow during this share of the steps.", default=0.6, show_default=True)
+@click.option(
+    "--refresh",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Choose the masks anew after this many steps.",
+)
+@_number(
+    "--no-answer",
+    "Add unanswerable questions, as a fraction of answerable ones; of SQuAD 2.0 all are used.",
+    default=0.0,
+    show_default=True,
+)
+@_number(
+    "--shortest",
+    "Let a layer keep no smaller share of the tokens than this (lengthdrop).",
+    default=0.2,
+    show_default=True,
+)
 @click.option("--rule", type=click.Choice(TOKEN_RULES), default="probe", show_default=True, help=_RULE)
-@click.option("--mode", type=click.Choice(MODES), default="local", show_default=True, help="Of NNCF (magnitude).")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True, help="Type of products.")
-@click.option("--state", type=click.Path(path_type=Path), help="Folder for the run's state  [OUTPUT.state]")
-@click.option("--resume", is_flag=True, help="Go on from the state.")
-@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="local",
+    show_default=True,
+    help="Let NNCF choose weights by this mode (magnitude).",
+)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Train on this device; auto takes a GPU where torch finds one.",
+)
+@click.option(
+    "--compute",
+    type=click.Choice(COMPUTES),
+    default="auto",
+    show_default=True,
+    help="Compute matrix products in this type; auto takes bf16 where the machine has it in hardware.",
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path), help="Keep the run's state in this folder; in OUTPUT.state by default."
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on from the state of a run that was stopped; a run begins anew by default."
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def train(
     checkpoint: Path,
     output: Path,
@@ -121,7 +200,8 @@ def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, g
         chosen = make_recipe(given.pop("recipe"), given)
         check_request(chosen, teacher, evaluation, limit)
     except InputError as error:
-        raise click.UsageError(str(error).replace("_", "-")) from None
+        said = in_options(str(error), click.get_current_context().command)
+        raise click.UsageError(said.replace("_", "-")) from None
     return chosen
 
 

@@ -104,7 +104,8 @@ def token_spans(window: Window, places: Sequence[tuple[int, int]]) -> Spans:
     """
     offsets = window.offsets
     begins, ends = offsets[:, 0], offsets[:, 1]
-    exact, within = [], []
+    exact: list[tuple[int, int]] = []
+    within: list[tuple[int, int]] = []
     for start, end in places:
         firsts = np.flatnonzero((begins <= start) & (start < ends))
         lasts = np.flatnonzero((begins < end) & (end <= ends))

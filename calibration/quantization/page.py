@@ -7,6 +7,7 @@ from calibration.quantization.report import METRIC_NAMES, GateResult, Quantizati
 from edge_qa.evaluation.evaluate import Evaluation
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
+from edge_qa.system.machine import measured_here
 
 
 def quantization_page(result: Quantization) -> bytes:
@@ -21,7 +22,7 @@ def quantization_page(result: Quantization) -> bytes:
         f"{result.path.name}: quantized to INT8",
         sections,
         lead=f"from {result.source_name}, by the recipe {result.recipe.name}",
-        footer=f"edge-qa quantize: bundle {result.manifest.digest}",
+        footer=f"edge-qa quantize: bundle {result.manifest.digest}; {measured_here()}",
     )
 
 

@@ -9,7 +9,7 @@ attends is slower per multiply-add than what multiplies weights, and small produ
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from edge_qa._openvino import this_core
 from edge_qa.system.cpu import this_cpu
 
 Run = Callable[[], object]
+Key = TypeVar("Key", bound=Hashable)
 LatencyPrecision = Literal["f32", "int8"]
 Timer = Callable[[Mapping[Hashable, Run]], Mapping[Hashable, float]]
 
@@ -83,20 +84,21 @@ def width_grid(width: int) -> list[int]:
 
 def rising(times: Sequence[float]) -> list[float]:
     """Times above that of nothing, made to rise: less work is never slower, but timing is not exact."""
-    return np.maximum.accumulate(np.array(times) - times[0]).tolist()
+    risen: list[float] = np.maximum.accumulate(np.array(times) - times[0]).tolist()
+    return risen
 
 
-def lower_quartile_ms(runs: Mapping[Hashable, Run], rounds: int | None = None) -> dict[Hashable, float]:
+def lower_quartile_ms(runs: Mapping[Key, Run], rounds: int | None = None) -> dict[Key, float]:
     """Run all in turn, forwards and backwards, and return the lower quartile of each one's milliseconds.
 
     Other programs only ever add time, so that the lower half of the times tells more than the median.
     """
-    times: dict[Hashable, list[float]] = {key: [] for key in runs}
+    times: dict[Key, list[float]] = {key: [] for key in runs}
     for run in runs.values():
         for _ in range(_WARM_UP):
             run()
     for turn in range(rounds or _ROUNDS):
-        for key in list(runs) if turn % 2 else list(reversed(runs)):
+        for key in list(runs) if turn % 2 else reversed(list(runs)):
             runs[key]()  # untimed: what ran before has pushed its weights out of the caches
             begin = time.perf_counter()
             runs[key]()

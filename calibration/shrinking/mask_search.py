@@ -57,7 +57,7 @@ def search_masks(
     head_scores, neuron_scores: by layer, none negative; of equal ones the first goes.
     Raises ValueError if even the cheapest masks cost more.
     """
-    blocks = [(scores, range(len(scores) + 1)) for scores in head_scores]
+    blocks: list[tuple[Scores, Sequence[int]]] = [(scores, range(len(scores) + 1)) for scores in head_scores]
     blocks += list(zip(neuron_scores, costs.width_options, strict=True))
     orders = [np.argsort(scores, kind="stable") for scores, _ in blocks]
     losses = []

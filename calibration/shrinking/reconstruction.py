@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from calibration.data.activations import contexts, embedded
 from calibration.data.samples import Inputs
 from calibration.statistics.least_squares import CHUNK, Moments, Wide
-from converters.model.encoder import Encoder, Linear, Norm
+from converters.model.encoder import Activation, Encoder, FeedForward, Linear, Norm
 from converters.verification.reference import Float, apply_linear, apply_norm, neurons
 from edge_qa.progress import Progress, no_progress
 
@@ -116,8 +116,8 @@ def reconstruct(
         whole, block = wanted.feed_forwards[0], layer.feed_forwards[0]
         down, second = _refit_part(
             sets,
-            _Part(whole.down, whole.norm, lambda x, _, block=whole: neurons(x, block, original.activation)),
-            _Part(block.down, block.norm, lambda x, _, block=block: neurons(x, block, original.activation)),
+            _Part(whole.down, whole.norm, partial(_neurons, whole, original.activation)),
+            _Part(block.down, block.norm, partial(_neurons, block, original.activation)),
             f"encoder.layer.{index}.ffn.0.down",
         )
         progress("refit", 2 * index + 2, 2 * len(pruned.layers))
@@ -125,6 +125,10 @@ def reconstruct(
         layers.append(replace(layer, attention=attention, feed_forwards=(replace(block, down=down),)))
         reports += [first, second]
     return replace(pruned, layers=tuple(layers)), tuple(reports)
+
+
+def _neurons(block: FeedForward, activation: Activation, x: Float, _ends: NDArray[np.int64]) -> Float:
+    return neurons(x, block, activation)
 
 
 def _start(encoder: Encoder, windows: Sequence[Inputs]) -> _Streams:
@@ -162,7 +166,7 @@ def _refit_part(sets: Sequence[_Streams], wanted: _Part, got: _Part, name: str) 
         moments.append(found)
         inputs.append(a)
         targets.append(target)
-    linear, report = refit(got.linear, *moments, name)
+    linear, report = refit(got.linear, moments[0], moments[1], name)
     for streams, a, target in zip(sets, inputs, targets, strict=True):
         streams.pruned = apply_norm(streams.pruned + apply_linear(a, linear), got.norm)
         streams.original = apply_norm(target, wanted.norm)

@@ -54,13 +54,13 @@ def eliminate(
     outputs, inputs = there.shape
     height, width = block
     mask: Mask = there.copy()
-    weight: Wide = np.linalg.solve(covariance, cross).T
+    weight: Wide = np.linalg.solve(covariance, cross).T.astype(np.float64, copy=False)
     inverse = np.linalg.inv(covariance).astype(np.float32)
     groups = [slice(first, first + height) for first in range(0, outputs - height + 1, height)]
     found = []
     for rows in groups if inputs >= width else ():
         left = there[rows, : inputs // width * width].reshape(height, -1, width).any(axis=(0, 2))
-        found.append(removal_order(inverse, weight[rows].astype(np.float32), width, left))
+        found.append(removal_order(inverse, weight[rows].astype(np.float32), width, np.asarray(left, bool)))
         advance()
     if found:
         # A block that comes later in its group is not to go before: growth that falls counts as what came before.
@@ -68,11 +68,11 @@ def eliminate(
         counts = lowest(growth, blocks_to_prune(there.shape, block, ratio)).sum(axis=1)
         for rows, group, count in zip(groups, found, counts.tolist(), strict=True):
             mask[rows, _members(group.order[:count], width)] = False
-    for rows, stays in _alike(mask, height):
-        weight[rows] = 0
+    for outs, stays in _alike(mask, height):
+        weight[outs] = 0
         if stays.size:
-            solved = np.linalg.solve(covariance[np.ix_(stays, stays)], cross[np.ix_(stays, rows)])
-            weight[np.ix_(rows, stays)] = solved.T
+            solved = np.linalg.solve(covariance[np.ix_(stays, stays)], cross[np.ix_(stays, outs)])
+            weight[np.ix_(outs, stays)] = solved.T
     return weight, mask
 
 
@@ -105,7 +105,8 @@ def _cheapest(inverse: Floats, weight: Floats, blocks: int, width: int, step: in
     pool = np.argsort(_growth_alone(inverse, weight, blocks, width), kind="stable")[: _POOL * step]
     members = _members(pool, width)
     small, part = inverse[np.ix_(members, members)].astype(np.float64), weight[:, members].astype(np.float64)
-    here, costs = [], []
+    here: list[int] = []
+    costs = []
     for _ in range(min(step, len(pool))):
         scores = _growth_alone(small, part, len(pool), width)
         scores[here] = np.inf

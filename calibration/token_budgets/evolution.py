@@ -57,8 +57,10 @@ class Space:
         return [shares for shares in dict.fromkeys(chosen) if shares != self.full]
 
     def mutated(self, shares: Shares, random: np.random.Generator) -> Shares:
-        """Give one layer another share, the next on the grid or any; layers before it keep at least that, layers
-        behind it at most."""
+        """Give one layer another share, the next on the grid or any.
+
+        Layers before it keep at least that, layers behind it at most.
+        """
         places = [place for place, free in enumerate(self.droppable) if free]
         place = places[random.integers(len(places))]
         if random.random() < 0.5:

@@ -7,6 +7,7 @@ from calibration.token_budgets.report import BudgetSearch, Finalist, budget_name
 from calibration.token_budgets.trials import Shares, Trial
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
+from edge_qa.system.machine import measured_here
 
 _WIDTH, _HEIGHT = 860, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 32, 16, 44
@@ -25,7 +26,7 @@ def budgets_page(result: BudgetSearch) -> bytes:
         f"{result.path.name}: fewer tokens, less time",
         sections,
         lead=f"from {result.source_name}, by measuring {len(result.trials)} token budgets",
-        footer=f"edge-qa search-budgets: bundle {result.manifest.digest}",
+        footer=f"edge-qa search-budgets: bundle {result.manifest.digest}; {measured_here()}",
     )
 
 

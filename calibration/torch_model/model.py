@@ -8,6 +8,7 @@ the names of `converters.model.encoder.named_arrays`, such as "layers.3.attentio
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,7 +24,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 Gates = Sequence[tuple[Tensor, Tensor]]  # of each layer: heads (heads,) or (batch, heads), neurons alike
 
 

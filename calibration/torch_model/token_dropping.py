@@ -1,6 +1,7 @@
 """Token dropping in a forward pass of torch: the rule is that of converters/token_budgets/token_dropping.py."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from converters.token_budgets.token_dropping import QUESTION_BONUS, Keep, kept_tokens
 from edge_qa.errors import missing_extra
@@ -10,7 +11,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 MASKED = -1e4  # added to a score that must not count; exp of it is 0 in every float type
 
@@ -34,6 +35,7 @@ class Drop:
         self.there = torch.arange(most, device=scores.device) < self.counts[:, None]
 
     def rows(self, x: Tensor) -> Tensor:
+        """Return the rows of x, (batch, tokens, n), that stay."""
         return x.gather(1, self.kept[:, :, None].expand(-1, -1, x.shape[2]))
 
 

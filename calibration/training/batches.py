@@ -97,4 +97,5 @@ class Batches:
             first, last = windows.firsts[place], windows.firsts[place + 1]
             ids[row, : last - first], types[row, : last - first] = windows.ids[first:last], windows.types[first:last]
         arrays = (ids, types, lengths, windows.targets[places].astype(np.int64))
-        return Batch(*(torch.from_numpy(array).to(self.device) for array in arrays), places)
+        given = [torch.from_numpy(array).to(self.device) for array in arrays]
+        return Batch(given[0], given[1], given[2], given[3], places)

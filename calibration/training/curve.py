@@ -53,9 +53,11 @@ class Meter:
         return {"loss": self.loss.cpu(), "last": self.last}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave."""
         self.loss, self.last = state["loss"].to(self.zero.device), state["last"]
 
     def add(self, loss: torch.Tensor, tokens: int) -> None:
+        """Count a step."""
         self.loss = self.loss + loss
         self.tokens += tokens
 

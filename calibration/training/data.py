@@ -51,6 +51,7 @@ class Windows:
 
     @property
     def lengths(self) -> Ints:
+        """Tokens of each window, (windows,)."""
         return np.diff(self.firsts)
 
 

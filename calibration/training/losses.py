@@ -1,6 +1,7 @@
 """The losses: the answer's own, the teacher's logits, hidden states and attention."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from calibration.torch_model.model import Trace
 from edge_qa.errors import missing_extra
@@ -11,7 +12,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 
 def span_loss(logits: Tensor, targets: Tensor) -> Tensor:

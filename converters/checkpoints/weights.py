@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,15 +103,15 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U8": "<u1"}
 
 
-def _from_bytes(name: str, entry: dict[str, object], path: Path) -> Array:
+def _from_bytes(name: str, entry: dict[str, Any], path: Path) -> Array:
     data, shape, kind = entry["data"], entry["shape"], entry["dtype"]
     if kind == "BF16":
-        upper = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)  # type: ignore[call-overload]
-        return upper.view(np.float32).reshape(shape)  # type: ignore[no-any-return, call-overload]
+        upper = np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)
+        return upper.view(np.float32).reshape(shape)
     if kind == "BOOL":
-        return np.frombuffer(data, np.bool_).reshape(shape)  # type: ignore[call-overload, no-any-return]
+        return np.frombuffer(data, np.bool_).reshape(shape)
     if kind not in _TYPES:
         raise CheckpointError(
             f"tensor {name} has type {kind}, which is no weight type", where=path, remedy="save it as float32"
         )
-    return np.frombuffer(data, _TYPES[str(kind)]).reshape(shape)  # type: ignore[call-overload, no-any-return]
+    return np.frombuffer(data, _TYPES[str(kind)]).reshape(shape)

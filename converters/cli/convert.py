@@ -16,41 +16,54 @@ from edge_qa.cli.options import finite
 @click.command()
 @click.argument("checkpoint")
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--hub", is_flag=True, help="CHECKPOINT is a model id of the Hugging Face hub; download it.")
-@click.option("--revision", help="With --hub: branch, tag or commit to download.")
+@click.option(
+    "--hub",
+    is_flag=True,
+    help="Download CHECKPOINT, a model id of the Hugging Face hub; it is a local folder by default.",
+)
+@click.option("--revision", help="Download this branch, tag or commit with --hub; the main branch by default.")
 @click.option(
     "--torch",
     is_flag=True,
-    help="Export an architecture that is not supported natively, such as DeBERTa, through PyTorch and transformers.",
+    help="Export an architecture that is not read natively, such as DeBERTa, through PyTorch and "
+    "transformers; torch is not used by default.",
 )
-@click.option("--no-compact", is_flag=True, help="Keep heads and neurons that have no effect.")
+@click.option(
+    "--no-compact", is_flag=True, help="Keep heads and neurons that have no effect; they are removed by default."
+)
 @click.option(
     "--compat",
     type=click.Choice(["exact", "nn_pruning"]),
     default="exact",
     show_default=True,
-    help="Remove only what has no effect, or what the nn_pruning library removes, which changes the logits.",
+    help="Remove only what has no effect (exact), or what the nn_pruning library removes, which changes the logits.",
 )
 @click.option(
     "--mask-method",
     type=click.Choice(MASK_METHODS),
-    help="How the mask scores of a raw training checkpoint become masks, if it does not say so itself.",
+    help="Turn the mask scores of a raw training checkpoint into masks by this method; as the checkpoint "
+    "says by default.",
 )
-@click.option("--mask-threshold", type=float, help="With mask scores: the threshold, or the share that topK keeps.")
+@click.option(
+    "--mask-threshold",
+    type=float,
+    help="Use this threshold for mask scores, or this share to keep with topK; as the checkpoint says by default.",
+)
 @click.option(
     "--mask-bias/--no-mask-bias",
     default=None,
-    help="With mask scores: whether a row that is masked as a whole loses its bias too.",
+    help="Say whether a row that mask scores remove as a whole loses its bias, too; as the checkpoint says by default.",
 )
 @click.option(
     "--no-answer-threshold",
     type=float,
     callback=finite,
     metavar="MARGIN",
-    help='The bundle answers "none" above this margin of logits unless told otherwise; evaluate finds it.',
+    help='Store this margin of logits, above which the bundle answers "none"; evaluate finds the best one. '
+    "None is stored by default.",
 )
-@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def convert(
     checkpoint: str,
     output: Path,

@@ -13,12 +13,20 @@ from edge_qa.cli.app import echo_json
 @click.command("import")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--tokenizer", type=click.Path(path_type=Path), help="The model's tokenizer.json.")
-@click.option("--vocab", type=click.Path(path_type=Path), help="The model's vocab.txt, one WordPiece token a line.")
-@click.option("--cased", is_flag=True, help="With --vocab: the model tells upper from lower case.")
-@click.option("--static", is_flag=True, help="Keep a fixed input length, even where the model would take others.")
-@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer.json; give it or --vocab.")
+@click.option(
+    "--vocab",
+    type=click.Path(path_type=Path),
+    help="Use this vocab.txt, one WordPiece token a line; give it or --tokenizer.",
+)
+@click.option("--cased", is_flag=True, help="Tell upper from lower case, with --vocab; text is lower-cased by default.")
+@click.option(
+    "--static",
+    is_flag=True,
+    help="Keep a fixed input length; by default other lengths are allowed where the model takes them.",
+)
+@click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def import_command(
     model: Path,
     output: Path,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.importing.onnx_files import external_files, without_links
-from edge_qa._openvino import ov, this_core
+from converters.importing.reader import read_model
+from converters.importing.trial import try_to_read
+from edge_qa._openvino import ov
+from edge_qa.bundle.ir_check import check_ir
 from edge_qa.errors import CheckpointError
 from edge_qa.git_lfs import refuse_pointer
 
@@ -14,6 +17,8 @@ from edge_qa.git_lfs import refuse_pointer
 _IR_VERSIONS = (10, 11)
 _NET = re.compile(rb"<net\s[^>]*?version\s*=\s*[\"'](\d+)[\"']")
 _HEAD_BYTES = 65536
+# What can run for ever, or differently each time.
+_LOOPS = {"Loop", "TensorIterator", "If", "ReadValue", "Assign"}
 _AGAIN = "download or export the model again"
 
 
@@ -46,9 +51,12 @@ def read_source(path: Path) -> Source:
         if kind == ".onnx":
             others = external_files(path)
             with without_links(path, others) as real:
-                return Source(path, "ONNX", _read_onnx(real, path), _hash([*files, *others]))
+                try_to_read(real, [*files, *others], path)
+                return Source(path, "ONNX", _checked(read_model(real), path), _hash([*files, *others]))
         version = _check_ir(path)
-        return Source(path, f"IR v{version}", this_core().read_model(*files), _hash(files))
+        check_ir(path.read_bytes(), files[1].stat().st_size, path, error=CheckpointError)
+        try_to_read(path, files, path)
+        return Source(path, f"IR v{version}", read_model(path), _hash(files))
     except OSError as error:
         raise CheckpointError(
             f"cannot be read ({error.strerror})", where=path, remedy="check its permissions"
@@ -100,12 +108,13 @@ def _check_ir(path: Path) -> int:
     return version
 
 
-def _read_onnx(path: Path, name: Path) -> "ov.Model":
-    frontend = ov.frontend.FrontEndManager().load_by_framework("onnx")
-    try:
-        model = frontend.convert(frontend.load(str(path)))
-    except Exception as error:  # the frontend's errors have no common class
-        raise RuntimeError(str(error)) from None
+def _checked(model: "ov.Model", name: Path) -> "ov.Model":
+    """Return a model that came from ONNX. Raises CheckpointError if it is none, or may never end."""
     if not model.outputs:
         raise CheckpointError("holds no ONNX graph", where=name, remedy=_AGAIN)
+    loops = {node.get_type_name() for node in model.get_ops()} & _LOOPS
+    if loops:
+        raise CheckpointError(
+            f"holds {', '.join(sorted(loops))}", where=name, wanted="a graph without loops, branches and states"
+        )
     return model

@@ -1,7 +1,8 @@
 """What a foreign graph tells of itself: layers, heads, widths, how its weights are stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from converters.ir.constants import Weight, product_weights, stored_values, weig
 from converters.ir.int8_pairs import LARGEST_PAIR, largest_pair
 from edge_qa._openvino import ov
 from edge_qa.bundle.manifest import Target, WeightPrecision
+
+Value = TypeVar("Value")
 
 _ACTIVATIONS = ("Gelu", "Erf", "Tanh", "Relu", "Swish", "Sigmoid", "HSwish")
 # Only weights are stored in these, or their zero points.
@@ -69,8 +72,9 @@ def _length(shape: "ov.PartialShape", axis: int) -> int | None:
     return int(shape[axis].get_length())
 
 
-def _all_known(values: list) -> tuple | None:  # type: ignore[type-arg]
-    return tuple(values) if values and None not in values else None
+def _all_known(values: Sequence[Value | None]) -> tuple[Value, ...] | None:
+    known = tuple(value for value in values if value is not None)
+    return known if known and len(known) == len(values) else None
 
 
 def _hidden(model: "ov.Model") -> int | None:

@@ -16,8 +16,8 @@ from converters.inspection.plain_words import (
 )
 from converters.inspection.recognition import Recognition
 from converters.inspection.zero_patterns import TILE
-from edge_qa import __version__
 from edge_qa.reporting.html import Markup, Section, bars, figure, page, paragraphs, table
+from edge_qa.system.machine import measured_here
 
 
 def inspection_page(seen: Inspection, *, amx: bool) -> bytes:
@@ -25,7 +25,7 @@ def inspection_page(seen: Inspection, *, amx: bool) -> bytes:
     found = seen.recognition
     kind = found.kind if found else "zeros of the weights"
     lead = f"{seen.source}: {kind}"
-    return page(seen.name, _sections(seen, amx), lead=lead, footer=f"Made by edge-qa {__version__}, offline.")
+    return page(seen.name, _sections(seen, amx), lead=lead, footer=f"edge-qa inspect; {measured_here()}")
 
 
 def _sections(seen: Inspection, amx: bool) -> Iterator[Section]:

@@ -119,7 +119,7 @@ def _head_numbers(
 
 def _per_head(rows: Array, heads: int) -> Array:
     """True for each head of which any row (heads * size, n) is not zero."""
-    return is_nonzero(rows).any(axis=1).reshape(heads, -1).any(axis=1)
+    return np.asarray(is_nonzero(rows).reshape(heads, -1).any(axis=1), bool)
 
 
 def _dead_and_mixing(attention: Attention) -> tuple[list[int], list[int]]:
@@ -144,7 +144,8 @@ def _dead_and_mixing(attention: Attention) -> tuple[list[int], list[int]]:
 
 def _feed_forward(block: FeedForward, config: Mapping[str, Any]) -> FeedForwardReport:
     said = config.get("intermediate_size")
-    heard, hears = is_nonzero(block.down.weight).any(axis=0), is_nonzero(block.up.weight).any(axis=1)
+    heard = np.asarray(is_nonzero(block.down.weight).any(axis=0), bool)
+    hears = np.asarray(is_nonzero(block.up.weight).any(axis=1), bool)
     alive = heard & hears
     kept = int(np.count_nonzero(alive))
     empty = ~(heard | hears | (block.up.bias != 0))

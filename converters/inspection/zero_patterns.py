@@ -152,7 +152,7 @@ class _Pairs:
     def of(cls, nonzero: Mask, axis: int) -> "_Pairs":
         """Compare rows 2i and 2i+1 (axis 0) or such columns (axis 1), leaving out those that are all zero."""
         length = nonzero.shape[axis] // 2 * 2
-        alive = nonzero.any(axis=1 - axis)
+        alive = np.asarray(nonzero.any(axis=1 - axis), bool)
         both = alive[0:length:2] & alive[1:length:2]
         even, odd = (nonzero[i:length:2] if axis == 0 else nonzero[:, i:length:2] for i in (0, 1))
         mixed = int(np.count_nonzero(even ^ odd, axis=1 - axis)[both].sum())
@@ -200,9 +200,10 @@ def _zero_share(nonzero: Mask, outputs: int, inputs: int) -> float:
     rows, columns = nonzero.shape[0] // outputs, nonzero.shape[1] // inputs
     if not rows or not columns:
         return 0.0
-    whole = nonzero[: rows * outputs, : columns * inputs]
+    whole: Mask = nonzero[: rows * outputs, : columns * inputs]
     if outputs > 1:
-        whole = whole.reshape(rows, outputs, -1).any(axis=1)
+        whole = np.asarray(whole.reshape(rows, outputs, -1).any(axis=1), bool)
     if inputs > 1:
-        whole = whole.reshape(rows, columns, inputs).any(axis=2)
-    return 1 - int(np.count_nonzero(whole)) / (rows * columns)
+        whole = np.asarray(whole.reshape(rows, columns, inputs).any(axis=2), bool)
+    share: float = 1 - int(np.count_nonzero(whole)) / (rows * columns)
+    return share

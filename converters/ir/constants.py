@@ -33,14 +33,17 @@ class Weight:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape in which it is stored."""
         return tuple(self.constant.get_output_shape(0))
 
     @property
     def size(self) -> int:
+        """How many values it has."""
         return int(np.prod(self.shape))
 
     @property
     def is_integer(self) -> bool:
+        """Whether it is stored in integers."""
         return not self.constant.get_element_type().is_real()
 
     @property

@@ -222,7 +222,7 @@ class _Builder:
 
 def _constant(array: Array, name: str) -> "ov.Node":
     # OpenVINO shares no read-only memory, which is what a file that was mapped or unpickled gives.
-    node = ov.op.Constant(np.require(array, requirements="CW"), shared_memory=True)
+    node = ov.op.Constant(np.require(array, requirements=["C", "W"]), shared_memory=True)
     node.set_friendly_name(name)
     return node
 

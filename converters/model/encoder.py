@@ -28,10 +28,12 @@ class Linear:
 
     @property
     def outputs(self) -> int:
+        """Rows of the weight."""
         return int(self.weight.shape[0])
 
     @property
     def inputs(self) -> int:
+        """Columns of the weight."""
         return int(self.weight.shape[1])
 
 
@@ -82,10 +84,12 @@ class Attention:
 
     @property
     def key_size(self) -> int:
+        """d, of one head's keys; 0 without heads."""
         return self.query.outputs // self.heads if self.heads else 0
 
     @property
     def value_size(self) -> int:
+        """v, of one head's values; 0 without heads."""
         return self.value.outputs // self.heads if self.heads else 0
 
 
@@ -104,6 +108,7 @@ class FeedForward:
 
     @property
     def width(self) -> int:
+        """W, its neurons."""
         return self.up.outputs
 
 
@@ -150,10 +155,12 @@ class Encoder:
 
     @property
     def hidden(self) -> int:
+        """H, the hidden size."""
         return self.head.inputs
 
     @property
     def vocabulary(self) -> int:
+        """Rows of the table of word embeddings."""
         return int(self.embeddings.word.shape[0])
 
     @property

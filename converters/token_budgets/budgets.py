@@ -36,7 +36,7 @@ def token_dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) ->
             remedy="only what edge-qa convert made can drop tokens",
         )
     keep.check(heads)
-    model = this_core().read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))
+    model = this_core().read_model(bundle.checked_xml(xml), ov.Tensor(bundle.model_bin))
     drop_tokens(model, keep)
     return model
 
@@ -74,7 +74,7 @@ def read_keep(bundle: Bundle, budget: Budget) -> Keep:
     """Return what a budget of a bundle keeps, its probes read from its IR."""
     if budget.rule == "attention":
         return Keep(budget.keep, budget.step)
-    model = this_core().read_model(bundle.read(budget.model).tobytes(), ov.Tensor(bundle.model_bin))
+    model = this_core().read_model(bundle.checked_xml(budget.model), ov.Tensor(bundle.model_bin))
     probes: dict[int, NDArray[np.float32]] = {}
     for node in model.get_ordered_ops():
         match = re.fullmatch(r"encoder\.layer\.(\d+)\.drop\.probe\.weight", node.get_friendly_name())

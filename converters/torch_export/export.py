@@ -1,14 +1,16 @@
 """A checkpoint of an architecture with no module of its own -> model: trace it, and verify against torch."""
 
+from pathlib import Path
+
 import numpy as np
 
-from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by
+from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by, read_back
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.ir.counting import count
 from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
 from converters.verification.verify import TOLERANCE, Verification, relative_difference
 from edge_qa._openvino import ov
-from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.bundle import Draft
 from edge_qa.bundle.manifest import ModelRecord
 from edge_qa.errors import BundleError, InferenceError
 from edge_qa.inference.engine import Engine
@@ -37,8 +39,8 @@ def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
     rounding = relative_difference(network.logits(sample), original, sample["attention_mask"].astype(bool))
     model = network.trace(sample_pairs(network, template, _TRACED))
 
-    def verified(written: Bundle) -> Verification:
-        return Verification(_difference(written, network, template), rounding, len(_VERIFIED))
+    def verified(draft: Draft, destination: Path) -> Verification:
+        return Verification(_difference(draft, destination, network, template), rounding, len(_VERIFIED))
 
     step = made_by("convert", {"through": "torch"}, source.sha256, **torch_versions())
     return Built(model, _describe(network, model), step, verified)
@@ -94,7 +96,7 @@ def _describe(network: TorchModel, model: "ov.Model") -> ModelRecord:
     )
 
 
-def _difference(bundle: Bundle, network: TorchModel, template: PairTemplate) -> float:
+def _difference(draft: Draft, destination: Path, network: TorchModel, template: PairTemplate) -> float:
     """The largest difference between the bundle and torch, relative to max(1, largest |logit|).
 
     A trace holds the branches that its one example took: where an architecture decides by the length
@@ -102,7 +104,7 @@ def _difference(bundle: Bundle, network: TorchModel, template: PairTemplate) -> 
     """
     differences = {}
     try:
-        engine = Engine(bundle)
+        engine = Engine(read_back(draft, destination))
         for lengths in _VERIFIED:
             inputs = sample_pairs(network, template, lengths)
             real = inputs["attention_mask"].astype(bool)

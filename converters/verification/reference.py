@@ -113,7 +113,8 @@ def attention_context(keys_from: Float, values_from: Float, attention: Attention
     scores = np.where(mask, scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    return (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+    context: Float = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
+    return context
 
 
 def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
@@ -122,16 +123,18 @@ def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
 
 
 def _activate(x: Float, activation: Activation) -> Float:
+    result: Float
     if activation == "gelu":
-        return np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
-    if activation == "gelu_tanh":
+        result = np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
+    elif activation == "gelu_tanh":
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
-        return np.float32(0.5) * x * (1 + np.tanh(inner))
-    if activation == "relu":
-        return np.maximum(x, 0)
-    if activation == "silu":
-        return x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows
-    raise AssertionError(activation)
+        result = np.float32(0.5) * x * (1 + np.tanh(inner))
+    elif activation == "relu":
+        result = np.maximum(x, 0)
+    else:
+        assert activation == "silu"
+        result = x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows
+    return result
 
 
 # numpy has no erf. Knots 1/64 apart with exact values and slopes; a cubic Hermite between two knots
@@ -148,8 +151,9 @@ def erf(x: Float) -> Float:
     index = size.astype(np.int32)
     t = size - index
     # Hermite form a + t (m + t (c + t d)) with the coefficients of each interval.
-    result = _A[index] + t * (_M[index] + t * (_C[index] + t * _D[index]))
-    return np.copysign(result, x)
+    positive: Float = _A[index] + t * (_M[index] + t * (_C[index] + t * _D[index]))
+    signed: Float = np.copysign(positive, x)
+    return signed
 
 
 _A = _VALUES[:-1].astype(np.float32)

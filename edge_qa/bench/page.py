@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
+from edge_qa.system.machine import measured_here
 
 _WIDTH, _HEIGHT = 860, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 44
@@ -32,7 +33,7 @@ def bench_page(report: BenchReport) -> bytes:
         "Question answering: how fast",
         sections,
         lead=f"{bundles} bundle{'s' * (bundles > 1)} on {report.machine.cpu}",
-        footer=f"edge-qa bench: repeat {settings.repeat}, seed {settings.seed}{data}",
+        footer=f"edge-qa bench: repeat {settings.repeat}, seed {settings.seed}{data}; {measured_here()}",
     )
 
 

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_qa.bundle.ir_check import check_ir
 from edge_qa.bundle.manifest import (
     CARD,
     FORMAT,
@@ -44,6 +46,10 @@ class Bundle:
     contents: dict[str, NDArray[np.uint8]]
     # What was not read yet, open: it stays readable when another bundle takes the folder's place.
     later: "dict[str, _OpenFile]" = field(default_factory=dict, repr=False)
+    # The arrays as they were read: `contents` of a bundle that is still being made are others.
+    as_read: "dict[str, weakref.ref[NDArray[np.uint8]]]" = field(default_factory=dict, repr=False)
+    # The models of `contents` that were looked at.
+    safe: set[str] = field(default_factory=set, repr=False, init=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, model_later: bool = False) -> "Bundle":
@@ -76,7 +82,7 @@ class Bundle:
                     if _was_replaced(folder, descriptor):
                         raise
                     # What is missing is missed by whoever reads it.
-        return cls(folder, manifest, contents, later)
+        return cls(folder, manifest, contents, later, {name: weakref.ref(array) for name, array in contents.items()})
 
     def read(self, name: str) -> NDArray[np.uint8]:
         """Return the bytes of one file, which are those that were hashed. Raises BundleError."""
@@ -88,21 +94,64 @@ class Bundle:
         with _opened(self.path) as descriptor:
             return _read_checked(_open_file(self.path, descriptor, name), path, record)
 
+    def checked_xml(self, name: str) -> bytes:
+        """Return one of the IRs, once it was looked at: see `edge_qa/bundle/ir_check.py`. Raises BundleError."""
+        xml = self.read(name).tobytes()
+        if name not in self.safe:
+            weights = self.contents.get(MODEL_BIN)
+            size = self.manifest.files[MODEL_BIN].bytes if weights is None else weights.nbytes
+            check_ir(xml, size, self.path / name)
+            self.safe.add(name)
+        return xml
+
+    def _text(self, name: str) -> str:
+        try:
+            return self.contents[name].tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"not UTF-8 at byte {error.start}", where=self.path / name, remedy=_RESTORE) from None
+
+    def source(self) -> "Source":
+        """Return what gives this bundle once more: the folder it was read from, or itself if that has other bytes."""
+        as_read = all(self.as_read.get(name, lambda: None)() is content for name, content in self.contents.items())
+        return Source(Path(self.path).absolute(), self.manifest.digest, None if as_read else self)
+
     @property
     def model_xml(self) -> bytes:
-        return self.read(MODEL_XML).tobytes()
+        """The IR, which is safe to read. Raises BundleError."""
+        return self.checked_xml(MODEL_XML)
 
     @property
     def model_bin(self) -> NDArray[np.uint8]:
+        """The weights, for every IR of the bundle."""
         return self.read(MODEL_BIN)
 
     @property
     def tokenizer_json(self) -> str:
-        return self.contents[TOKENIZER].tobytes().decode()
+        """The content of tokenizer.json."""
+        return self._text(TOKENIZER)
 
     @property
     def card(self) -> str:
-        return self.contents[CARD].tobytes().decode()
+        """The model card, README.md."""
+        return self._text(CARD)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a bundle comes from, without its bytes."""
+
+    path: Path
+    digest: str
+    in_memory: Bundle | None = None
+
+    def bundle(self) -> Bundle:
+        """Return the bundle once more, its model's files to be read later. Raises BundleError if it was replaced."""
+        if self.in_memory is not None:
+            return self.in_memory
+        bundle = Bundle.load(self.path, model_later=True)
+        if bundle.manifest.digest != self.digest:
+            raise BundleError("was replaced by another bundle meanwhile", where=self.path, remedy="load it again")
+        return bundle
 
 
 def _read_manifest(folder: Path, descriptor: int) -> Manifest:
@@ -135,6 +184,7 @@ class Draft:
     folder: Path
 
     def add(self, name: str, content: bytes) -> None:
+        """Write one file."""
         (self.folder / name).write_bytes(content)
 
     def seal(self, **parts: Any) -> Manifest:

@@ -26,6 +26,8 @@ from edge_qa.errors import (
     MissingExtraError,
     ResourceError,
     VerificationError,
+    is_out_of_memory,
+    out_of_memory,
 )
 
 EXIT_CODES: dict[type[EdgeQAError], int] = {
@@ -86,9 +88,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported only when one is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names that --help lists."""
         return sorted(name for name, entry in COMMANDS.items() if not entry.hidden)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command by its name."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -99,6 +103,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments; where there is none, say which is alike."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             alike = difflib.get_close_matches(name, self.list_commands(ctx), 1)
@@ -109,6 +114,7 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
 
@@ -142,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(ending, _end)
+    _replace_closed_streams()
     debug, as_json = "--debug" in given, "--json" in given
     command: click.Command | None = None
     try:
@@ -172,6 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except EdgeQAError as error:
         if debug:
             raise
+        if is_out_of_memory(error):
+            _fail(out_of_memory(error.where), 6, command, as_json)
         _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), command, as_json)
     except BrokenPipeError:
         # The reader has gone.
@@ -184,19 +193,36 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
         except (OSError, ValueError):
             _discard_output()
+        if is_out_of_memory(error):
+            _fail(out_of_memory(), 6, command, as_json)
         where = error.filename if isinstance(error.filename, str) else "standard output or a file"
         _fail(ResourceError(f"cannot be read or written ({error.strerror or error})", where=where), 6, command, as_json)
-    except MemoryError:
-        problem = ResourceError("out of memory", remedy="close other programs, or use a smaller model or input")
-        _fail(problem, 6, command, as_json)
     except Exception as error:
         if debug:
             raise
+        if is_out_of_memory(error):
+            _fail(out_of_memory(), 6, command, as_json)
         kind = type(error).__name__
         internal = EdgeQAError(
             f"internal error ({kind}: {error})", remedy="run again with edge-qa --debug and report it"
         )
         _fail(internal, 70, command, as_json)
+
+
+def _replace_closed_streams() -> None:
+    """Open what the caller closed of the standard streams, so that their use is an error of its own.
+
+    Otherwise the next file that is opened would get the number of one of them, and what is printed.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Reading from the first and writing to the second fails; nobody reads the third.
+            os.open(os.devnull, mode)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _fail(error: EdgeQAError, code: int, command: click.Command | None, as_json: bool) -> NoReturn:

@@ -28,7 +28,7 @@ _LONG_TEXT = 50_000
     "--context",
     "context_file",
     metavar="FILE|-",
-    help="Answer from this file (UTF-8); -, or neither this nor --text, is standard input.",
+    help="Answer from this file (UTF-8); - is standard input, and so is giving neither this nor --text.",
 )
 @click.option("--text", help="Answer from this text.")
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Show this many answers.")
@@ -36,24 +36,25 @@ _LONG_TEXT = 50_000
     "--max-answer-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="Give no longer answers; the bundle's default, mostly 30.",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
 @limit_options
 @within_option
 @precision_option
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Use so many cores; all that this process may use by default."
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @click.option(
     "--cache",
     type=click.Path(),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
-    help="Keep the compiled model in this existing folder; the next start is faster.  [env: EDGE_QA_CACHE]",
+    help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "
+    "kept by default.  [env: EDGE_QA_CACHE]",
 )
 @budget_option
-@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON instead of text.")
 def ask(
     bundle: Path,
     questions: tuple[str, ...],

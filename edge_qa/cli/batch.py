@@ -3,12 +3,13 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -17,27 +18,41 @@ from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option, within_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
-from edge_qa.files import check_file
+from edge_qa.files import check_file, sync_folder
 from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
 
+if TYPE_CHECKING:
+    from edge_qa.inference.engine import ComputePrecision
+
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("source", default="-", metavar="[FILE|-]")
-@click.option("--output", type=click.Path(path_type=Path), help="Write there instead of to standard output.")
-@click.option("--resume", is_flag=True, help="With --output: go on where an interrupted run stopped.")
-@click.option("--force", is_flag=True, help="Replace the output if it exists.")
-@click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Answers for each question.")
-@click.option("--max-answer-len", type=click.IntRange(min=1), metavar="TOKENS", help="Longest answer.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write the answers to this file; to standard output by default."
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same --output stopped.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists; it is refused by default.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Give this many answers to each question."
+)
+@click.option(
+    "--max-answer-len",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
+)
 @no_answer_option
 @limit_options
 @within_option
 @precision_option
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
+)
 @budget_option
 def batch(
     bundle: Path,
@@ -53,7 +68,7 @@ def batch(
     timeout: float | None,
     max_question_len: int | None,
     within: Within,
-    precision: Literal["f32", "bf16"],
+    precision: "ComputePrecision",
     threads: int | None,
     budget: str,
 ) -> None:
@@ -122,11 +137,15 @@ def batch(
                     partial=outcome.item.partial,
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}
-            _write(sink, json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n", output)
+            sink.write(json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n")
             if total:
                 show("batch", min(number, total), total)
     if failed:
         raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
+
+
+# So much of its work a power cut may take.
+_SYNC_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -147,16 +166,40 @@ class _RowReading(Reading):
         self.row = row
 
 
-def _write(sink: IO[bytes], line: bytes, output: Path | None) -> None:
-    try:
-        sink.write(line)
-        sink.flush()
-    except OSError as error:
-        if output is None:
-            raise
-        raise ResourceError(
-            f"cannot be written ({error.strerror})", where=output, remedy="make room, and --resume goes on from there"
-        ) from None
+class _Sink:
+    """Where the lines go: standard output, or a file that a power cut takes no more of than the last seconds."""
+
+    def __init__(self, file: IO[bytes], output: Path | None) -> None:
+        self._file, self._output = file, output
+        self._synced = time.monotonic()
+
+    def write(self, line: bytes) -> None:
+        """Write a line. Raises ResourceError if a file takes no more."""
+        with self._named():
+            self._file.write(line)
+            self._file.flush()
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Have what was written on the disk. Raises ResourceError if it cannot be had there."""
+        if self._output is not None:
+            with self._named():
+                os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._output is None:
+                raise
+            raise ResourceError(
+                f"cannot be written ({error.strerror})",
+                where=self._output,
+                remedy="make room, and --resume goes on from there",
+            ) from None
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
@@ -188,7 +231,7 @@ def _is_id(value: Any) -> bool:
 
 
 @contextmanager
-def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], IO[bytes]]]:
+def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], _Sink]]:
     """The lines that come in and the file that lines go out to."""
     with ExitStack() as stack:
         lines: Iterable[bytes] = sys.stdin.buffer
@@ -201,20 +244,35 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
                 raise InputError(
                     f"cannot be read ({error.strerror})", where=source, remedy="give a file of JSON lines"
                 ) from None
-        sink: IO[bytes] = sys.stdout.buffer
+        file: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
-                sink = stack.enter_context(output.open("ab" if append else "wb"))
+                file = stack.enter_context(output.open("ab" if append else "wb"))
+                sync_folder(output.parent)
             except OSError as error:
                 raise ResourceError(
                     f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
                 ) from None
-        yield lines, sink
+        sink = _Sink(file, output)
+        stack.callback(sink.sync)
+        yield _told(lines, source), sink
+
+
+def _told(lines: Iterable[bytes], source: str) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except OSError as error:
+        where = "standard input" if source == "-" else source
+        raise InputError(
+            f"cannot be read ({error.strerror})", where=where, remedy="give a file of JSON lines"
+        ) from None
 
 
 def _finished(output: Path) -> tuple[list[Any], int]:
-    """The ids of the lines that an interrupted run finished, and how many are errors; half a last line is cut off.
+    """The ids of the lines that an interrupted run finished, and how many are errors.
 
+    Half a last line is cut off, and zeros: a power cut leaves them where a file had grown, and its bytes were not
+    on the disk yet.
     Raises InputError for a file that is no output of this command, which is left as it is.
     """
     if not output.exists():
@@ -222,7 +280,8 @@ def _finished(output: Path) -> tuple[list[Any], int]:
     ids, failed, end = [], 0, 0
     with output.open("rb+") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n") and line.startswith(b'{"id": '[: len(line)]):
+            begun = line.rstrip(b"\0")
+            if not line.endswith(b"\n") and begun.startswith(b'{"id": '[: len(begun)]):
                 break
             try:
                 value = json.loads(line)
@@ -236,6 +295,7 @@ def _finished(output: Path) -> tuple[list[Any], int]:
                 ) from None
             end += len(line)
         file.truncate(end)
+        os.fsync(file.fileno())
     return ids, failed
 
 

@@ -29,22 +29,43 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
     "--lengths",
     callback=_lengths,
     metavar="N,N,...",
-    help="True lengths in tokens; those of 32,64,128,256,384 that fit, unless --data is given.",
+    help="Time inputs of these true lengths in tokens; by default those of 32,64,128,256,384 that the "
+    "bundles take, and none with --data.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="SQuAD file (.json, .json.gz) or JSON lines to time on.")
 @click.option(
-    "--questions", type=click.IntRange(min=1), metavar="N", help="Questions of each length (20) or of --data (200)."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Time the questions of this SQuAD file (.json, .json.gz) or of these JSON lines; made-up texts by default.",
 )
-@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Times each one is asked.")
 @click.option(
-    "--starts", type=click.IntRange(min=0), default=5, show_default=True, help="Fresh processes for the cold start."
+    "--questions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Time this many questions; by default 20 of each length, or 200 of --data.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Ask each question this many times."
+)
+@click.option(
+    "--starts",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Start this many fresh processes for the cold start.",
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
+)
 @budgets_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which texts are made.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with tables and a plot.")
-@click.option("--force", is_flag=True, help="Replace the page if it exists.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Make the texts with this seed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of text.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with tables and a plot to this file; none by default.",
+)
+@click.option("--force", is_flag=True, help="Replace the page if it exists; it is refused by default.")
 def bench(
     bundles: tuple[Path, ...],
     lengths: tuple[int, ...] | None,

@@ -15,8 +15,10 @@ _COLUMN = 11
 
 @click.command()
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--measure", is_flag=True, help="Time an f32 and an INT8 matrix product on the spot.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option(
+    "--measure", is_flag=True, help="Time an f32 and an INT8 matrix product on the spot; nothing is timed by default."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON instead of text.")
 def doctor(bundle: Path | None, measure: bool, as_json: bool) -> None:
     """Say what this machine is, what it gains from INT8 and sparsity, and whether BUNDLE runs right on it.
 

@@ -18,15 +18,29 @@ from edge_qa.files import check_file, write_file
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
 @click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="SQuAD file (.json, .json.gz) or JSON lines"
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Score on this SQuAD file (.json, .json.gz) or on these JSON lines.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N questions, spread over the data.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Use this many questions, spread over the data; all by default.",
+)
 @no_answer_option
-@click.option("--threads", type=click.IntRange(min=1), help="Cores to use; all that this process may use by default.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
+)
 @budgets_option
-@click.option("--predictions", type=click.Path(path_type=Path), help="Write the first bundle's answers there (JSON).")
-@click.option("--force", is_flag=True, help="Replace the file of predictions if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="Write the first bundle's answers to this file as JSON; they are not kept by default.",
+)
+@click.option("--force", is_flag=True, help="Replace the file of predictions if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON instead of text.")
 def evaluate(
     bundles: tuple[Path, ...],
     data: Path,

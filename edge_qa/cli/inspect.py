@@ -20,16 +20,44 @@ _WEIGHTS = "converters.cli.inspect"
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--tensors", is_flag=True, help="Show shape, zeros and block pattern of every matrix.")
-@click.option("--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures.")
 @click.option(
-    "--against", type=click.Path(path_type=Path), metavar="BUNDLE", help="Is every zero weight of BUNDLE zero in PATH?"
+    "--tensors",
+    is_flag=True,
+    help="Show the shape, the zeros and the block pattern of every matrix; only layers are shown by default.",
 )
-@click.option("--mask-method", metavar="NAME", help="Of a raw training checkpoint: as for convert.")
-@click.option("--mask-threshold", type=float, help="Of a raw training checkpoint: as for convert.")
-@click.option("--mask-bias/--no-mask-bias", default=None, help="Of a raw training checkpoint: as for convert.")
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with pictures of the weights to this file; none by default.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="Check that every zero weight of this bundle is zero in PATH, too; not checked by default.",
+)
+@click.option(
+    "--mask-method",
+    metavar="NAME",
+    help="Read the mask scores of a raw training checkpoint by this method, as convert does; as the "
+    "checkpoint says by default.",
+)
+@click.option(
+    "--mask-threshold",
+    type=float,
+    help="Use this threshold for the mask scores of a raw training checkpoint, as convert does; as the "
+    "checkpoint says by default.",
+)
+@click.option(
+    "--mask-bias/--no-mask-bias",
+    default=None,
+    help="Say whether a row of a raw training checkpoint that is masked as a whole loses its bias, too, as "
+    "for convert; as the checkpoint says by default.",
+)
+@click.option("--force", is_flag=True, help="Replace the page if it exists; it is refused by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of text.")
 def inspect(
     path: Path,
     tensors: bool,

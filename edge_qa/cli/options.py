@@ -13,7 +13,7 @@ budget_option = click.option(
     default=FULL_BUDGET,
     show_default=True,
     metavar="NAME",
-    help="Which of the bundle's token budgets answers; edge-qa inspect lists them.",
+    help="Answer with this token budget of the bundle; edge-qa inspect lists them.",
 )
 
 budgets_option = click.option(
@@ -23,7 +23,7 @@ budgets_option = click.option(
     default=[FULL_BUDGET],
     show_default=True,
     metavar="NAME",
-    help="Token budget of the bundles; several take turns as well.",
+    help="Run the bundles with this token budget; give it several times, and the budgets take turns.",
 )
 
 
@@ -39,7 +39,8 @@ no_answer_option = click.option(
     type=float,
     callback=no_nan,
     metavar="MARGIN",
-    help='Answer "none" above this margin of logits; try 0.',
+    help='Answer "none" above this margin of logits, 0 for a start; the bundle\'s own threshold by default, '
+    "mostly none.",
 )
 
 

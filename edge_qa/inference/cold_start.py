@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.text.tokenizer import TextTokenizer, bundle_tokenizer
 
 # What imports OpenVINO; named, because importing it here would be the wait that this module is about.
@@ -46,13 +47,15 @@ def read_while_importing(
     path: str | os.PathLike[str],
     *,
     model_later: bool = False,
+    budget: str = FULL_BUDGET,
     done: Callable[[str], None] = lambda step: None,
 ) -> tuple[Bundle, TextTokenizer]:
     """Load a bundle and its tokenizer while another thread imports OpenVINO, if this process has not yet.
 
     model_later: as for `Bundle.load`.
+    budget: whose model is looked at, too, unless it is read later.
     done: called after each step, with "hashed", "tokenizer" and "imported".
-    Raises what `Bundle.load` and `bundle_tokenizer` raise.
+    Raises what `Bundle.load`, `bundle_tokenizer` and `Bundle.checked_xml` raise.
     """
     # The imports run in the other thread, because the memory that this one frees is used again by the compilation.
     importing = None if _ENGINE in sys.modules else Meanwhile(import_module, _ENGINE)
@@ -61,6 +64,8 @@ def read_while_importing(
         done("hashed")
         tokenizer = bundle_tokenizer(bundle)
         done("tokenizer")
+        if not model_later:
+            bundle.checked_xml(bundle.manifest.budget_model(budget, path))
     finally:
         if importing is not None:
             importing.result()

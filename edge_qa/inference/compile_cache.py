@@ -74,7 +74,7 @@ def compiled_model(
 
 
 def _compile(core: ov.Core, bundle: Bundle, options: dict[str, Any], xml: str) -> ov.CompiledModel:
-    model = core.read_model(bundle.read(xml).tobytes(), ov.Tensor(bundle.model_bin))
+    model = core.read_model(bundle.checked_xml(xml), ov.Tensor(bundle.model_bin))
     check_table_rows(model, bundle.manifest, bundle.path)
     return core.compile_model(model, "CPU", options)
 

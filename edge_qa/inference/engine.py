@@ -1,19 +1,27 @@
 """Windows -> logits: one compiled model, a pool of infer requests, every input checked."""
 
-import ctypes
 import os
 import queue
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_qa._openvino import ov
+from edge_qa._openvino import in_use, keep_for_ever, options_after_fork, ov
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import INPUT_ROLES, MODEL_XML, OUTPUT_ROLES
-from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
+from edge_qa.errors import (
+    BundleError,
+    InferenceError,
+    InputError,
+    ResourceError,
+    is_out_of_memory,
+    out_of_memory,
+)
 from edge_qa.inference.compile_cache import compiled_model
 from edge_qa.system.cpu import this_cpu
 from edge_qa.text.windows import Window
@@ -32,17 +40,12 @@ _CLOSED = "this answerer is closed; load the bundle again"
 _NOTHING: Logits = np.empty(0, np.float32)
 
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
-# What OpenVINO made before a fork, in the child: its threads are not there, and freeing it would wait for them.
-_inherited: list[Any] = []
 
 
 def _after_fork() -> None:
-    """In a forked child: requests that other threads held at that moment will never come back."""
+    """In a forked child: mark every engine as the parent's; OpenVINO's threads and locks are not usable here."""
     for engine in list(_engines):
-        _inherited.append((engine._compiled, engine._requests))
-        # Never freed, not even when the interpreter ends.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_inherited[-1]))
-        engine._fill_pool()
+        engine._disown()
 
 
 if hasattr(os, "register_at_fork"):
@@ -97,13 +100,39 @@ class Engine:
             # another busy process an inference took twice as long; alone nothing changes.
             "ENABLE_CPU_PINNING": False,
         }
+        # What a forked child compiles anew from: not the weights, of which the compiled model holds copies.
+        self._source = bundle.source()
+        self._options = options
+        self._compile = partial(compiled_model, xml=xml, cache=cache)
+        self._is_inherited = False
+        self._renewing = threading.Lock()
+        self._load(bundle)
+        _engines.add(self)
+
+    def _load(self, bundle: Bundle) -> None:
         try:
-            self._compiled = compiled_model(bundle, options, xml=xml, cache=cache)
+            with in_use():
+                self._compiled = self._compile(bundle, options=self._options | options_after_fork())
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(bundle.path) from None
             raise BundleError(f"OpenVINO cannot load the model ({_first_line(error)})", where=bundle.path) from None
         self._check_names(str(bundle.path))
         self._fill_pool()
-        _engines.add(self)
+
+    def _disown(self) -> None:
+        """In a forked child: let go of what is the parent's, without freeing it, which would wait for its threads."""
+        if self._compiled is not None:
+            keep_for_ever((self._compiled, self._requests))
+            self._is_inherited = True
+        self._renewing = threading.Lock()
+
+    def _renew(self) -> None:
+        """In a forked child, at its first question: compile the same bundle anew."""
+        with self._renewing:
+            if self._is_inherited and self._compiled is not None:
+                self._load(self._source.bundle())
+                self._is_inherited = False
 
     def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
         """Return the start and end logits of each window, (tokens,) each, in the order given.
@@ -149,6 +178,8 @@ class Engine:
         if self._compiled is None:
             raise InputError(_CLOSED)
         self._check(inputs)
+        if self._is_inherited:
+            self._renew()
         pool = self._requests
         bound = {
             record.name: inputs[role].astype(_NUMPY_TYPES[record.type], copy=False)
@@ -159,10 +190,13 @@ class Engine:
             if request is None:
                 raise InputError(_CLOSED)
             # Sharing was seen to give one caller another caller's arrays.
-            results = request.infer(bound, share_inputs=False, share_outputs=False)
+            with in_use():
+                results = request.infer(bound, share_inputs=False, share_outputs=False)
             start, end = (results[self.io.outputs[role]] for role in OUTPUT_ROLES)
             return start, end
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(f"a {_shape(inputs)} input") from None
             raise InferenceError(_first_line(error), where=f"OpenVINO failed on a {_shape(inputs)} input") from None
         finally:
             pool.put(request)
@@ -172,8 +206,11 @@ class Engine:
         if self._compiled is None:
             return
         self._compiled = None
-        for _ in range(self._pool_size):
-            self._requests.get()
+        if self._is_inherited:
+            self._requests = queue.LifoQueue()
+        else:
+            for _ in range(self._pool_size):
+                self._requests.get()
         # Whoever still waits for a request takes this, and puts it back for the next.
         self._requests.put(None)
 

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -37,6 +38,15 @@ class Machine:
     load_average: float
 
 
+def measured_here() -> str:
+    """Return today's date, this machine and the versions, in one line for the end of a page."""
+    machine = this_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        f"{date.today().isoformat()}; {machine.cpu} ({machine.instruction_set}), {machine.threads} threads; {versions}"
+    )
+
+
 def this_machine(threads: int | None = None) -> Machine:
     """Describe this machine; threads: as asked for, or None for all that the process may use."""
     cpu = this_cpu()
@@ -66,6 +76,7 @@ class CPUTime:
 
     @classmethod
     def now(cls) -> "CPUTime":
+        """Read the clocks."""
         times = os.times()
         own = times.user + times.system + times.children_user + times.children_system
         return cls(time.monotonic(), _busy_seconds(), own)

@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,7 @@ class PairTemplate:
 
     @property
     def special_tokens(self) -> int:
+        """How many tokens stand around a question and its context."""
         return len(self.before) + len(self.between) + len(self.after)
 
 
@@ -118,7 +120,7 @@ class TextTokenizer:
             offsets = align_to_words(offsets, np.fromiter(words, np.int64, count))
         return Tokens(ids, offsets)
 
-    def _encode(self, text: str, what: str):  # type: ignore[no-untyped-def]
+    def _encode(self, text: str, what: str) -> Any:
         try:
             with panics_as_exceptions():
                 return self._tokenizer.encode(text, add_special_tokens=False)
@@ -145,7 +147,7 @@ def bundle_tokenizer(bundle: Bundle) -> TextTokenizer:
     return tokenizer
 
 
-def _find_template(pair, where: str) -> PairTemplate:  # type: ignore[no-untyped-def]
+def _find_template(pair: Any, where: str) -> PairTemplate:
     """Read the template off one encoded pair, whatever post-processor the tokenizer has."""
     sides, ids, kinds = pair.sequence_ids, pair.ids, pair.type_ids
     if 0 not in sides or 1 not in sides:

@@ -32,10 +32,12 @@ class Window:
 
     @property
     def tokens(self) -> int:
+        """How many tokens it has."""
         return len(self.input_ids)
 
     @property
     def context_tokens(self) -> int:
+        """How many of its tokens are of the context."""
         return len(self.offsets)
 
 

@@ -183,11 +183,33 @@ def test_the_picture_stands_alone(results):
     assert float(bars[0].get("width")) == pytest.approx(float(bars[1].get("width")) * 20 / 30, abs=0.02)
 
 
-def test_the_readme_table_by_hand(results):
-    lines = readme.section(results).splitlines()
+def test_the_short_table_by_hand(results):
+    """The fastest first, ours in bold; who was not measured has no row, and speed is that of transformers in f32."""
+    base = results["rows"][1] | {"name": "transformers-fp32", "label": "transformers", "ours": False}
+    base["times"] = base["times"] | {"p50": 50.0}
+    results["rows"] = [results["rows"][2], base, results["rows"][1], results["rows"][0]]
+    table, words = readme.section(results).split("\n\n")
+    lines = table.splitlines()[2:]
+    assert lines == [
+        "| **Edge QA INT8** | **20.0** | **2.5x** | **83.33** | **0.60 s** | **200 MB** | **300 MB** |",
+        "| optimum-intel INT8 (its own quantizer) | 30.0 | 1.7x | 100.00 | 7.00 s | 1000 MB | 1500 MB |",
+        "| transformers | 50.0 | 1.0x | 100.00 | 7.00 s | 1000 MB | 1500 MB |",
+    ]
+    assert "2 of 5 answerable questions of two.json" in words
+    assert "2026-11-20" in words
+
+
+def test_the_short_table_has_at_most_ten_rows_and_no_base_if_it_was_not_measured(results):
+    assert len(readme._SHORT) <= 10
+    assert all(name in CONTENDERS for name in readme._SHORT)
+    assert "| **-** |" in readme.section(results)
+
+
+def test_the_long_table_by_hand(results):
+    lines = readme.long_section(results).splitlines()
     table = [line for line in lines if line.startswith("|")]
-    assert table[2] == "| Edge QA INT8 | 20.0 | 29.8 | 1.00x as fast | 83.33 | 100.0 | 0.60 s | 200 MB | 300 MB |"
-    assert table[3].endswith("| 30.0 | 39.8 | 1.50x as fast | 100.00 | - | 7.00 s | 1000 MB | 1500 MB |")
+    assert table[2] == "| Edge QA INT8 | 20.0 | 29.8 | 1.00x | 83.33 | 100.0 | 0.60 s | 200 MB | 300 MB |"
+    assert table[3].endswith("| 30.0 | 39.8 | 1.50x | 100.00 | - | 7.00 s | 1000 MB | 1500 MB |")
     assert table[4].startswith("| transformers 4.57 pipeline, torch bf16 | not measured: ")
     assert "2 of 5 answerable questions of two.json" in lines[0]
     assert "2026-11-20" in lines[0]
@@ -201,11 +223,12 @@ def test_the_readme_command_replaces_only_what_is_between_the_marks(results, tmp
     for _ in range(2):
         readme.main([str(path), str(file)])
     text = file.read_text()
-    assert text.startswith(f"above\n{readme.BEGIN}\n2 of 5")
+    assert text.startswith(f"above\n{readme.BEGIN}\n|")
     assert text.endswith(f".\n{readme.END}\nbelow\n")
     assert "outdated" not in text
-    assert f"({readme.PICTURE})" in text
     assert (tmp_path / readme.PICTURE).read_bytes().startswith(b"<svg")
+    # The documentation's pages are made from the copy.
+    assert json.loads((tmp_path / readme.KEPT).read_text()) == results
 
 
 @pytest.mark.parametrize("text", ["nothing", f"{readme.END}\n{readme.BEGIN}", f"{readme.BEGIN * 2}{readme.END}"])

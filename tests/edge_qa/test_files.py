@@ -134,14 +134,14 @@ def test_what_another_process_writes_is_not_swept(held):
 
 
 def test_what_could_not_be_synced_last_was_written(held, monkeypatch):
-    synced = files._sync_folder
+    synced = files.sync_folder
 
     def failing(folder: Path) -> None:
         if folder == held.parent:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         synced(folder)
 
-    monkeypatch.setattr(files, "_sync_folder", failing)
+    monkeypatch.setattr(files, "sync_folder", failing)
     with pytest.raises(ResourceError, match=r"out: was written, but a power cut may undo it \(Input/output error\)"):
         write(held, "1")
     assert names(held) == ["out"]

@@ -39,7 +39,7 @@ class _StraightThrough(torch.autograd.Function):
         return mask.clone()
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(_context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 

@@ -1,6 +1,7 @@
 """Hard-concrete gates (Louizos et al. 2018, arXiv 1712.01312; McCarley et al. 2019, arXiv 1910.06360)."""
 
 import math
+from typing import TypeAlias
 
 from edge_qa.errors import missing_extra
 
@@ -9,7 +10,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 ZETA, GAMMA, BETA = 1.1, -0.1, 2 / 3
 
 

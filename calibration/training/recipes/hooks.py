@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 Weights = dict[str, Tensor]
 SCORES = "scores."  # what the names of a recipe's own parameters begin with that say what of the model may go
 Forward = Callable[..., Tensor]  # (batch, gates=, keep=, trace=) -> logits

@@ -12,7 +12,7 @@ class LockHooks(MaskedHooks[Lock]):
     """The pattern is that of the checkpoint: mask = weight != 0, in every matrix of the layers."""
 
     def start(self, structure: dict[str, object] | None) -> TorchEncoder:
-        student = super().start(structure).to(self.task.device)
+        student: TorchEncoder = super().start(structure).to(self.task.device)
         self.masks = {name: weight.detach() != 0 for name, weight in student.matrices().items()}
         size = sum(mask.numel() for mask in self.masks.values())
         zeros = size - sum(int(mask.sum()) for mask in self.masks.values())

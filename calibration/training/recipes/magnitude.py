@@ -62,7 +62,7 @@ class MagnitudeHooks(MaskedHooks[Magnitude]):
 
     def start(self, structure: dict[str, Any] | None) -> TorchEncoder:
         mode = self.options.mode
-        student = super().start(structure).to(self.task.device)
+        student: TorchEncoder = super().start(structure).to(self.task.device)
         matrices = student.matrices()
         given: dict[str, Any] = {} if mode == "regularization" else {"ratio": self.options.ratio}
         pruned = nncf.prune(

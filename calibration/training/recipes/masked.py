@@ -1,6 +1,6 @@
 """What recipes share that keep weights at zero: a mask for each matrix, held exactly."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from calibration.training.recipes.hooks import Chosen, RecipeHooks, Task, Weights
 from edge_qa.errors import missing_extra
@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra(error, "torch") from None
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 
 class MaskedHooks(RecipeHooks[Chosen]):

@@ -69,3 +69,10 @@ def test_half_a_character_is_no_internal_error(path):
     (path / "bundle.json").write_text(json.dumps(content, indent=1))
     with pytest.raises(BundleError):
         Bundle.load(path)
+
+
+def test_a_step_by_its_earlier_name_is_read_as_it_stands(path):
+    manifest = Bundle.load(path).manifest
+    step = replace(manifest.lineage[-1], recipe="search-lengths")
+    rewrite(path, replace(manifest, lineage=(*manifest.lineage, step)), manifest.budgets)
+    assert Bundle.load(path).manifest.lineage[-1].recipe == "search-lengths"

@@ -1,6 +1,8 @@
 """edge-qa batch."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.tiny import tiny_bundle
 
 ROWS = [
     {"id": "a", "question": "Who wrote it?", "context": "Ada Lovelace wrote it in 1843."},
@@ -178,3 +182,51 @@ def test_files_that_cannot_be_used(command, int8_bundle, source, tmp_path):
 def test_several_answers_a_line(int8_bundle, source):
     done = run(int8_bundle, source, "--top-k", 3)
     assert all(len(row["answers"]) == 3 for row in lines(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize("torn", [b"\0" * 5000, b'{"id": 2, "ans' + b"\0" * 300, b'{"i' + b"\0", b""])
+def test_resume_cuts_off_what_a_power_cut_left(command, tiny, source, tmp_path, torn):
+    out = tmp_path / "out.jsonl"
+    assert command("batch", tiny, source, "--output", out).code == 0
+    content = out.read_bytes()
+    for kept in (b"", content[: content.index(b"\n") + 1]):
+        out.write_bytes(kept + torn)
+        assert command("batch", tiny, source, "--output", out, "--resume").code == 0
+        assert out.read_bytes() == content
+
+
+def test_zeros_inside_of_another_file_are_left_alone(command, tiny, source, tmp_path):
+    (out := tmp_path / "other").write_bytes(content := b"\0\0\0\1\n\0\0")
+    assert command("batch", tiny, source, "--output", out, "--resume").code == 4
+    assert out.read_bytes() == content
+
+
+def test_the_output_is_synced(command, tiny, source, tmp_path, monkeypatch):
+    out, synced = tmp_path / "out.jsonl", []
+    sync = os.fsync
+
+    def spied(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spied)
+    assert command("batch", tiny, source, "--output", out).code == 0
+    assert synced == [tmp_path, out]
+    monkeypatch.setattr("edge_qa.cli.batch._SYNC_SECONDS", 0)
+    assert command("batch", tiny, source, "--output", out, "--force").code == 0
+    assert synced.count(out) == 1 + len(ROWS) + 1
+
+
+def test_an_output_that_cannot_be_synced_is_told(command, tiny, source, tmp_path, monkeypatch):
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("edge_qa.cli.batch.sync_folder", lambda folder: None)
+    monkeypatch.setattr(os, "fsync", failing)
+    done = command("batch", tiny, source, "--output", tmp_path / "out.jsonl")
+    assert (done.code, "out.jsonl: cannot be written (Input/output error)" in done.err) == (6, True)
