@@ -15,8 +15,9 @@ from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.confidence import answer_confidence, none_confidence
 from edge_qa.inference.reading import Limits, Reading
-from edge_qa.inference.spans import Selection
+from edge_qa.inference.spans import Selection, Span
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
@@ -40,6 +41,9 @@ class Answer:
     score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
     partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
     question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
+    confidence: the probability, 0..1, that this answer is right, or for "none" that there is none. It does not fall
+    because more was read, as the score does, which compares with everything that was read. None where the bundle has
+    no confidence: `calibrate_confidence` fits it.
     """
 
     text: str
@@ -48,10 +52,12 @@ class Answer:
     end: int
     partial: bool = False
     question_truncated: bool = False
+    confidence: float | None = None
 
     def __repr__(self) -> str:
         parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
         parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
+        parts += [f"confidence={self.confidence!r}"] if self.confidence is not None else []
         return f"Answer({', '.join(parts)})"
 
 
@@ -61,6 +67,7 @@ class _How:
 
     max_answer_len: int | None
     no_answer_threshold: float | None
+    min_confidence: float | None
     max_question_len: int | None
     within: Within
     budget: str | None
@@ -196,6 +203,7 @@ class QuestionAnswerer:
         top_k: None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
@@ -214,6 +222,7 @@ class QuestionAnswerer:
         top_k: int,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
@@ -231,6 +240,7 @@ class QuestionAnswerer:
         top_k: int | None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
@@ -244,6 +254,7 @@ class QuestionAnswerer:
         max_answer_len: the most tokens of an answer (the bundle's default: 30).
         no_answer_threshold: answer "none" where its logit exceeds the best span's by more than this
         (0 is the usual start; None, the default of bundles not trained for it, always answers).
+        min_confidence: answer "none" rather than with less confidence, 0..1; the bundle must have one.
         shortlist: run only this many windows, those that share most rare words with the question.
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
@@ -260,6 +271,7 @@ class QuestionAnswerer:
         """
         if top_k is not None and top_k < 1:
             raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
+        self.check_confidence(min_confidence)
         limits = Limits(shortlist, max_windows, timeout)
         cut = partial(self.windows, max_question_len=max_question_len, within=within)
         (outcome,) = self.outcomes(
@@ -275,6 +287,7 @@ class QuestionAnswerer:
             context,
             top_k=top_k or 1,
             no_answer_threshold=no_answer_threshold,
+            min_confidence=min_confidence,
             partial=outcome.item.partial,
         )
         return answers[0] if top_k is None else answers
@@ -285,12 +298,13 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
         within: Within = "block",
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        how = _How(max_answer_len, no_answer_threshold, max_question_len, within, budget)
+        how = _How(max_answer_len, no_answer_threshold, min_confidence, max_question_len, within, budget)
         return list(self._answers_of(pairs, how, prompt=False))
 
     def stream(
@@ -299,6 +313,7 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
         within: Within = "block",
         budget: str | None = None,
@@ -309,7 +324,7 @@ class QuestionAnswerer:
         too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
-        how = _How(max_answer_len, no_answer_threshold, max_question_len, within, budget)
+        how = _How(max_answer_len, no_answer_threshold, min_confidence, max_question_len, within, budget)
         return self._answers_of(pairs, how, prompt=True)
 
     def _answers_of(self, pairs: Iterable[tuple[str, str]], how: "_How", *, prompt: bool) -> Iterator[Answer]:
@@ -322,7 +337,14 @@ class QuestionAnswerer:
         )
         for outcome in outcomes:
             _, context = outcome.item
-            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=how.no_answer_threshold)[0]
+            (answer,) = self.answers(
+                outcome.spans(),
+                context,
+                top_k=1,
+                no_answer_threshold=how.no_answer_threshold,
+                min_confidence=how.min_confidence,
+            )
+            yield answer
 
     # The steps of an answer, apart, so that they can be measured and recombined.
 
@@ -337,12 +359,14 @@ class QuestionAnswerer:
         batch_size: int = BATCH,
         prompt: bool = True,
         stopwatch: Stopwatch | None = None,
+        rivals: bool = False,
     ) -> Iterator[Outcome[Item]]:
         """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
 
         windows: cuts an item, with this answerer's `windows` as a rule.
         top_k: how many spans are kept; None for all that are not negligible.
         stopwatch: is told where the time goes.
+        rivals: find each span's rival even where the bundle has no confidence that looks at it.
         """
         longest = self._max_answer_len(max_answer_len)
         engine = self._engine_of(budget)
@@ -354,6 +378,7 @@ class QuestionAnswerer:
             top_k=top_k,
             batch_size=batch_size,
             prompt=prompt,
+            rivals=rivals or self.manifest.confidence is not None,
         )
 
     def windows(
@@ -415,12 +440,16 @@ class QuestionAnswerer:
         *,
         top_k: int,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         partial: bool = False,
     ) -> list[Answer]:
-        """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so."""
+        """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so, or where none is sure enough."""
         threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
         if threshold is not None and math.isnan(threshold):
             raise InputError("got nan", where="no_answer_threshold", wanted="a number")
+        self.check_confidence(min_confidence)
+        record, cut = self.manifest.confidence, selection.question_truncated
+        spans = selection.spans if min_confidence is None else self.sure_spans(selection.spans, min_confidence)
         answers = [
             Answer(
                 context[span.start : span.end],
@@ -428,13 +457,35 @@ class QuestionAnswerer:
                 span.start,
                 span.end,
                 partial,
-                selection.question_truncated,
+                cut,
+                None if record is None else answer_confidence(record, span),
             )
-            for span in selection.spans
+            for span in spans
         ]
         if not answers or (threshold is not None and selection.null_margin > threshold):
-            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, selection.question_truncated))
+            none = None if record is None else none_confidence(record, selection)
+            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, cut, none))
         return answers[:top_k]
+
+    def sure_spans(self, spans: Iterable[Span], least: float) -> tuple[Span, ...]:
+        """Return the spans that have at least this confidence. Raises what `check_confidence` raises."""
+        self.check_confidence(least)
+        record = self.manifest.confidence
+        assert record is not None
+        return tuple(span for span in spans if answer_confidence(record, span) >= least)
+
+    def check_confidence(self, least: float | None) -> None:
+        """Raise InputError for a least confidence that is none, or that this bundle's answers cannot be held to."""
+        if least is None:
+            return
+        if not 0 <= least <= 1:
+            raise InputError(f"got {least}", where="min_confidence", wanted="0 to 1")
+        if self.manifest.confidence is None:
+            raise InputError(
+                "this bundle has no confidence",
+                where="min_confidence",
+                remedy="fit one with edge-qa calibrate-confidence",
+            )
 
     def _max_answer_len(self, given: int | None) -> int:
         return self._length("max_answer_len", given, self.defaults.max_answer_len)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_qa.bundle.ir_check import check_ir
 from edge_qa.bundle.manifest import (
     CARD,
+    CONFIDENCE_FORMAT,
     FORMAT,
     MANIFEST_NAME,
     MODEL_BIN,
@@ -190,7 +191,8 @@ class Draft:
     def seal(self, **parts: Any) -> Manifest:
         """Hash the files that are there and write bundle.json with the other `parts` of the Manifest."""
         files = {path.name: _record(path) for path in sorted(self.folder.iterdir()) if path.name != MANIFEST_NAME}
-        manifest = Manifest(format=FORMAT, digest="", files=files, **parts)
+        lowest = FORMAT if parts.get("confidence") is None else CONFIDENCE_FORMAT
+        manifest = Manifest(format=lowest, digest="", files=files, **parts)
         manifest = replace(manifest, digest=manifest.compute_digest())
         content = manifest.to_bytes()
         read_manifest(content, MANIFEST_NAME)  # what is written can be read back

@@ -5,12 +5,13 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import BundleError, InputError
 
-FORMAT = 1
+# A bundle says the lowest format that holds what it says: 2 has `confidence`.
+FORMAT, CONFIDENCE_FORMAT = 1, 2
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, TOKENIZER, CARD)
@@ -29,6 +30,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 IntegerType = Literal["i64", "i32"]
 WeightPrecision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "avx2", "vnni"]
+# The terms of the two logistic functions of a confidence; see `edge_qa/inference/confidence.py`.
+CONFIDENCE_TERMS = ("constant", "margin", "lead", "length")
 TokenRule = Literal["attention", "probe"]  # what ranks the tokens of a token budget
 
 
@@ -134,6 +137,67 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers of like confidence: the bounds, how many, what they said on average, and how many were right (0..1)."""
+
+    low: float
+    high: float
+    answers: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class ConfidenceLevel:
+    """What comes of answering at this confidence or more; shares, 0..1.
+
+    answered: of all questions. wrong: of what is answered. kept: of the right answers.
+    false_answers: of the questions without an answer, those that are answered.
+    """
+
+    min_confidence: float
+    answered: float
+    wrong: float
+    kept: float
+    false_answers: float
+
+
+@dataclass(frozen=True)
+class RiskLimit:
+    """The least confidence at which no more than a share of the questions without an answer is answered.
+
+    By conformal risk control: holds on average over questions exchangeable with the `questions` it was found on.
+    kept: the share of right answers that still come, 0..1.
+    """
+
+    false_answers: float
+    min_confidence: float
+    questions: int
+    kept: float
+
+
+@dataclass(frozen=True)
+class ConfidenceRecord:
+    """How sure an answer is: two logistic functions and how they did on questions that did not fit them.
+
+    answer: weights of the probability that an answer is right, which is an F1 of 0.5 or more against the best given
+    one. none: of the probability that there is no answer. dataset, dataset_sha256, seed: what they were fitted on.
+    questions: read to fit and to check, with and without an answer in what was read.
+    """
+
+    answer: dict[str, float]
+    none: dict[str, float]
+    dataset: str
+    dataset_sha256: str
+    seed: int
+    questions: int
+    expected_calibration_error: float
+    reliability: tuple[ReliabilityBin, ...]
+    levels: tuple[ConfidenceLevel, ...]
+    limit: RiskLimit | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that bundle.json says; see design of the bundle in the README."""
 
@@ -148,6 +212,7 @@ class Manifest:
     lineage: tuple[Step, ...]
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = field(default=())
+    confidence: ConfidenceRecord | None = None
 
     def budget_model(self, budget: str, where: str | os.PathLike[str]) -> str:
         """Return the file of a budget's model. Raises InputError for one that the bundle, at `where`, does not have."""
@@ -162,13 +227,20 @@ class Manifest:
 
     def compute_digest(self) -> str:
         """Return the sha256 of the canonical JSON of everything but the digest."""
-        content = {key: value for key, value in asdict(self).items() if key != "digest"}
+        content = {key: value for key, value in self._content().items() if key != "digest"}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """Return bundle.json; the same manifest always gives the same bytes."""
-        return (json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    def _content(self) -> dict[str, Any]:
+        """What bundle.json says; a manifest of format 1 has no `confidence`."""
+        content = asdict(self)
+        if self.confidence is None:
+            del content["confidence"]
+        return content
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
@@ -180,11 +252,13 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         raise BundleError(f"not JSON ({error})", where=where, remedy=remedy) from None
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
         raise BundleError("not a bundle manifest (no integer `format`)", where=where, remedy=remedy)
-    if raw["format"] != FORMAT:
-        newer = raw["format"] > FORMAT
+    if not FORMAT <= raw["format"] <= CONFIDENCE_FORMAT:
+        newer = raw["format"] > CONFIDENCE_FORMAT
         hint = "install a newer edge-qa" if newer else "make the bundle again"
         raise BundleError(
-            f"bundle format {raw['format']}, this release reads format {FORMAT}", where=where, remedy=hint
+            f"bundle format {raw['format']}, this release reads formats {FORMAT} to {CONFIDENCE_FORMAT}",
+            where=where,
+            remedy=hint,
         )
     problems: list[str] = []
     manifest = decode(Manifest, raw, "manifest", problems)
@@ -228,6 +302,11 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
+    if (manifest.format == CONFIDENCE_FORMAT) != (manifest.confidence is not None):
+        problems.append(f"manifest.format: got {manifest.format}, wanted {CONFIDENCE_FORMAT} with a confidence only")
+    for name in ("answer", "none") if manifest.confidence is not None else ():
+        if set(getattr(manifest.confidence, name)) != set(CONFIDENCE_TERMS):
+            problems.append(f"manifest.confidence.{name}: wanted the terms {', '.join(CONFIDENCE_TERMS)}")
     model, io = manifest.model, manifest.io
     sizes = {
         f"defaults.{f.name}": getattr(manifest.defaults, f.name)

@@ -10,7 +10,14 @@ import click
 
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option, within_option
+from edge_qa.cli.options import (
+    budget_option,
+    limit_options,
+    min_confidence_option,
+    no_answer_option,
+    precision_option,
+    within_option,
+)
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
 from edge_qa.git_lfs import refuse_pointer
@@ -39,6 +46,7 @@ _LONG_TEXT = 50_000
     help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
+@min_confidence_option
 @limit_options
 @within_option
 @precision_option
@@ -63,6 +71,7 @@ def ask(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    min_confidence: float | None,
     shortlist: int | None,
     max_windows: int | None,
     timeout: float | None,
@@ -90,6 +99,7 @@ def ask(
                 top_k=top_k,
                 max_answer_len=max_answer_len,
                 no_answer_threshold=no_answer_threshold,
+                min_confidence=min_confidence,
                 shortlist=shortlist,
                 max_windows=max_windows,
                 timeout=timeout,
@@ -125,13 +135,14 @@ def _progress(context: str) -> Progress:
 def _line(answer: Answer, context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
     read = "  (part of the text was read)" if answer.partial else ""
+    sure = "" if answer.confidence is None else f"  confidence {answer.confidence:.0%}"
     if not answer.text:
-        return f"(no answer)  {answer.score:.1%}{read}"
+        return f"(no answer)  {answer.score:.1%}{sure}{read}"
     before = context[max(0, answer.start - 40) : answer.start]
     after = context[answer.end : answer.end + 40]
     surroundings = " ".join(f"{before}[{answer.text}]{after}".split())
     text = " ".join(answer.text.split())
-    return f"{text}  {answer.score:.1%}  characters {answer.start}-{answer.end}{read}: ...{surroundings}..."
+    return f"{text}  {answer.score:.1%}{sure}  characters {answer.start}-{answer.end}{read}: ...{surroundings}..."
 
 
 def _read(name: str) -> str:

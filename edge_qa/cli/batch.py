@@ -15,7 +15,14 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, limit_options, no_answer_option, precision_option, within_option
+from edge_qa.cli.options import (
+    budget_option,
+    limit_options,
+    min_confidence_option,
+    no_answer_option,
+    precision_option,
+    within_option,
+)
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.files import check_file, sync_folder
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
+@min_confidence_option
 @limit_options
 @within_option
 @precision_option
@@ -63,6 +71,7 @@ def batch(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    min_confidence: float | None,
     shortlist: int | None,
     max_windows: int | None,
     timeout: float | None,
@@ -86,6 +95,7 @@ def batch(
             raise InputError("is what standard input reads", where=output, remedy="give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
+    answerer.check_confidence(min_confidence)
     done, total = len(finished), _count(source)
     show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
@@ -134,6 +144,7 @@ def batch(
                     row.context,
                     top_k=top_k,
                     no_answer_threshold=no_answer_threshold,
+                    min_confidence=min_confidence,
                     partial=outcome.item.partial,
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}

@@ -88,6 +88,14 @@ _LIMITS = (
 )
 
 
+min_confidence_option = click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    callback=no_nan,
+    metavar="SHARE",
+    help='Answer "none" rather than with less confidence, 0 to 1; the bundle must have one (calibrate-confidence).',
+)
+
 within_option = click.option(
     "--within",
     type=click.Choice(["block", "text"]),

@@ -93,8 +93,8 @@ def test_a_missing_file_is_named(copy, name):
 
 
 def test_a_newer_format_is_refused_by_name(copy):
-    rewrite(copy, lambda raw: raw.update(format=2))
-    with pytest.raises(BundleError, match="bundle format 2, this release reads format 1; install a newer"):
+    rewrite(copy, lambda raw: raw.update(format=3))
+    with pytest.raises(BundleError, match="bundle format 3, this release reads formats 1 to 2; install a newer"):
         Bundle.load(copy)
 
 
