@@ -2,13 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast test coverage fuzz docs benchmark lint clean
+.PHONY: demo demo-fast native test coverage fuzz docs benchmark lint clean
 
-demo: .venv/demo.installed
+# What builds the native engine; without it everything is answered by OpenVINO.
+NATIVE := $(and $(filter x86_64,$(shell uname -m)),$(shell command -v c++))
+
+demo: .venv/demo.installed $(if $(NATIVE),.venv/native.tried)
 	$(BIN)/edge-qa demo --force
 
-demo-fast: .venv/device.installed
+demo-fast: .venv/device.installed $(if $(NATIVE),.venv/native.tried)
 	$(BIN)/python examples/ask_the_small_one.py
+
+native: .venv/device.installed
+	@test -n "$(NATIVE)" || { echo "The native engine needs x86-64 and a C++ compiler; OpenVINO answers without."; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ./kernels
+	@touch .venv/native.tried
 
 test: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -28,6 +36,7 @@ fuzz: .venv/dev.installed
 # The pages, warnings as errors, and their commands that take too long for `make test`.
 docs: .venv/docs.installed
 	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
+	$(BIN)/python -m docs.generate.check_links build/docs
 	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
 	@echo "build/docs/index.html"
 
@@ -39,7 +48,7 @@ lint: .venv/dev.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .benchmark-envs demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .benchmark-envs demo kernels/build build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -52,6 +61,11 @@ clean:
 
 .venv/demo.installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[calibrate]'
+	@touch $@
+
+# The demos go on without it where it cannot be built.
+.venv/native.tried: $(wildcard kernels/source/* kernels/include/* kernels/CMakeLists.txt) | .venv/device.installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check ./kernels
 	@touch $@
 
 .venv/dev.installed: pyproject.toml | .venv/bin/python

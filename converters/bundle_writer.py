@@ -29,8 +29,6 @@ from edge_qa.bundle.manifest import (
     Target,
     WeightPrecision,
 )
-from edge_qa.errors import CheckpointError
-from edge_qa.text.tokenizer import TextTokenizer
 
 # A model that takes the four inputs by their own names.
 CONTRACT = IORecord({role: InputRecord(role, "i64") for role in INPUT_ROLES}, {role: role for role in OUTPUT_ROLES})
@@ -62,12 +60,14 @@ class Built:
 
     verify: reads the bundle back, as `read_back` does, and runs it beside what the checkpoint computes. Raises
     VerificationError or CheckpointError.
+    notes: what was not as it should be in the checkpoint, in sentences.
     """
 
     model: "ov.Model"
     record: ModelRecord
     step: Step
     verify: Callable[[Draft, Path], Verification]
+    notes: tuple[str, ...] = ()
 
 
 def parts_of_checkpoint(source: Checkpoint, built: Built, no_answer_threshold: float | None) -> BundleParts:
@@ -130,22 +130,26 @@ def tool_versions() -> dict[str, str]:
 
 def licence_of(card: str | None) -> str | None:
     """Return the `license:` of a model card's front matter; of a list the first."""
+    names = [name for name in _front_matter(card, "license") if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name)]
+    return names[0] if names else None
+
+
+def languages_of(card: str | None) -> tuple[str, ...] | None:
+    """Return the `language:` of a model card's front matter, a name or a list; None if it does not say."""
+    names = [name for name in _front_matter(card, "language") if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{1,34}", name)]
+    return tuple(dict.fromkeys(names)) or None
+
+
+def _front_matter(card: str | None, key: str) -> list[str]:
+    """The values of a key in the YAML between the first two lines of dashes: one value, [a, b], or a line each."""
     front = re.match(r"\ufeff?---[ \t]*\n(.*?)\n---", card or "", re.DOTALL)
-    found = re.search(r"^license:(?:[ \t]*\n[ \t]*-)?[ \t]*([^\n#]*)", front.group(1), re.MULTILINE) if front else None
-    name = found.group(1).strip().strip("[]").split(",")[0].strip(" \t'\"") if found else ""
-    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) else None
-
-
-def check_tokenizer(tokenizer_json: str, rows: int, where: Path) -> int:
-    """Return how many ids a tokenizer gives.
-
-    rows: of the model's word embeddings. Raises CheckpointError if that is fewer.
-    """
-    ids = TextTokenizer(tokenizer_json, f"{where}: tokenizer").vocabulary
-    if ids > rows:
-        raise CheckpointError(
-            f"the tokenizer gives ids up to {ids - 1}, the word embeddings have {rows} rows",
-            where=where,
-            remedy="use the tokenizer that belongs to the model",
-        )
-    return ids
+    line = r"[ \t]*-[ \t]+[^\n]*(?:\n|$)"
+    pattern = rf"^{key}:[ \t]*(?:\n(?P<lines>(?:{line})+)|(?P<value>[^\n]*))"
+    found = re.search(pattern, front.group(1), re.MULTILINE) if front else None
+    if found is None:
+        return []
+    if found["lines"] is None:
+        values = found["value"].partition("#")[0].strip().strip("[]").split(",")
+    else:
+        values = [item.partition("#")[0].strip().removeprefix("-") for item in found["lines"].splitlines()]
+    return [value.strip(" \t'\"") for value in values]

@@ -183,6 +183,8 @@ def _tensors(encoder: Encoder, form: CheckpointFormat, size: int, widest: int) -
         }
         for name, value in named.items():
             tensors |= _pair(f"{form.prefix}{form.layers}.{index}.{name}", value)
+        if attention.relative is not None:
+            tensors[f"{form.prefix}{form.layers}.{index}.{names.distance}.weight"] = attention.relative.table
     return tensors
 
 
@@ -197,7 +199,7 @@ def _with_a_head(attention: Attention, size: int) -> Attention:
     kind = attention.output.weight.dtype
     rows = Linear(np.zeros((size, attention.query.inputs), kind), np.zeros(size, kind))
     output = Linear(np.zeros((attention.output.outputs, size), kind), attention.output.bias)
-    return Attention(1, attention.scale, rows, rows, rows, output)
+    return Attention(1, attention.scale, rows, rows, rows, output, attention.relative)
 
 
 def _filled(block: FeedForward, width: int) -> FeedForward:

@@ -3,12 +3,12 @@
 import gc
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converters.bundle_writer import (
     Built,
-    check_tokenizer,
+    languages_of,
     licence_of,
     made_by,
     parts_of_checkpoint,
@@ -25,6 +25,7 @@ from converters.model.compaction import compact as compact_encoder
 from converters.model.encoder import Encoder
 from converters.pruned_checkpoints.fine_pruning import apply_pruning
 from converters.pruned_checkpoints.pruning_settings import PruningSettings, pruning_settings
+from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import Verification, expect, verify, verify_compaction
 from edge_qa._openvino import ov
 from edge_qa.bundle.bundle import Draft, new_bundle
@@ -40,12 +41,14 @@ class Conversion:
     """A bundle that was written, and how exactly it computes its checkpoint.
 
     compaction: what was removed from the checkpoint's model; None if that was not asked for.
+    notes: what was not as it should be in the checkpoint, in sentences.
     """
 
     path: Path
     manifest: Manifest
     verification: Verification
     compaction: CompactionReport | None = None
+    notes: tuple[str, ...] = ()
 
 
 def convert(
@@ -57,6 +60,7 @@ def convert(
     mask_method: str | None = None,
     mask_threshold: float | None = None,
     mask_bias: bool | None = None,
+    cased: bool | None = None,
     no_answer_threshold: float | None = None,
     force: bool = False,
     progress: Progress = no_progress,
@@ -69,6 +73,7 @@ def convert(
     this library removes, although that changes them; None keeps everything.
     mask_method, mask_threshold, mask_bias: how the mask scores of a raw training checkpoint become
     masks where its sparse_args.json does not say it (see converters/pruned_checkpoints/mask_scores.py).
+    cased: whether a WordPiece vocabulary tells upper from lower case; None for what the checkpoint says.
     no_answer_threshold: the bundle's default; None always answers.
     force: replace an existing destination, at the very end.
     progress: told the start of each stage.
@@ -80,7 +85,7 @@ def convert(
     target = Path(os.path.abspath(destination))
     check_destination(target, force=force, sources=[checkpoint])
     progress("read")
-    source = read_checkpoint(checkpoint)
+    source = read_checkpoint(checkpoint, cased=cased)
     report = None
     if torch and str(source.config.get("model_type")) not in FAMILIES:
         # Imported here, because it brings torch.
@@ -90,15 +95,18 @@ def convert(
     else:
         settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
         built, report = _build(source, settings, compact, progress)
+    if cased is not None:
+        options = built.step.options | {"cased": str(cased).lower()}
+        built = replace(built, step=replace(built.step, options=options))
     with new_bundle(target, force=force) as draft:
         progress("write")
         manifest = write_parts(draft, built.model, parts_of_checkpoint(source, built, no_answer_threshold))
-        verify_written = built.verify
+        verify_written, notes = built.verify, built.notes
         del built
         gc.collect()  # graphs refer to themselves
         progress("verify")
         verification = verify_written(draft, target)
-    return Conversion(target, manifest, verification, report)
+    return Conversion(target, manifest, verification, report, notes)
 
 
 def _build(
@@ -106,7 +114,9 @@ def _build(
 ) -> tuple[Built, CompactionReport | None]:
     """Build the graph of a checkpoint whose family has a module; its arrays are gone afterwards."""
     encoder = read_encoder(source if settings is None else apply_pruning(source, settings))
-    check_tokenizer(source.tokenizer, encoder.vocabulary, source.path)
+    tokenizer = verify_tokenizer(
+        source.tokenizer, vocabulary=encoder.vocabulary, token_types=encoder.token_types, where=source.path
+    )
     options = {"compact": compact or "none"} | ({} if settings is None else settings.as_options())
     report = None
     if compact is not None:
@@ -124,7 +134,8 @@ def _build(
         return verify(Engine(read_back(draft, destination)), expected, str(destination))
 
     step = made_by("convert", options, source.sha256)
-    return Built(model, _describe(stored, model, source.card), step, verified), report
+    record = _describe(stored, model, source.card)
+    return Built(model, record, step, verified, (*source.notes, *tokenizer.notes)), report
 
 
 def _compacted(encoder: Encoder, compat: Compatibility) -> tuple[Encoder, CompactionReport]:
@@ -150,4 +161,5 @@ def _describe(encoder: Encoder, model: "ov.Model", card: str | None) -> ModelRec
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(card),
+        languages=languages_of(card),
     )

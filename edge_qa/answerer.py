@@ -1,5 +1,6 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
+import logging
 import math
 import os
 import threading
@@ -14,14 +15,17 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.confidence import answer_confidence, none_confidence
+from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection, Span
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
 from edge_qa.text.chunks import PIECE, tokenize
+from edge_qa.text.legibility import reading_problem
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
+
+_logger = logging.getLogger(__name__)
 
 # Contexts whose tokens are kept, for the next question about the same one.
 _KEPT_CONTEXTS = 8
@@ -97,6 +103,7 @@ class QuestionAnswerer:
         precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
+        engine: EngineName = "openvino",
         tokenizer: TextTokenizer | None = None,
     ) -> None:
         """Compile a loaded bundle; `load` does both steps.
@@ -105,20 +112,30 @@ class QuestionAnswerer:
         precision: "f32" gives the same scores on every CPU; "bf16" is faster where the CPU has it.
         cache: an existing folder; the compiled model is kept there, and the next start is faster.
         budget: which of the bundle's token budgets answers, unless a call says another.
+        engine: "openvino"; "native", which computes in 8 bits by kernels of its own and needs edge-qa-kernels; or
+        "auto", the native one where it is installed and the bundle, or `cache`, holds the model packed for it.
+        The native engine runs what lies in the bundle's folder, whatever `bundle` holds in memory.
         tokenizer: the bundle's, where it is at hand; see `edge_qa/inference/cold_start.py`.
         """
-        # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
-        from edge_qa.inference.engine import Engine
-
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
         self._source = bundle.source()
-        self._compile = partial(Engine, threads=threads, precision=precision, cache=cache)
-        self.engine = self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
+        native = native_engine(
+            bundle,
+            engine,
+            threads=threads,
+            precision=precision,
+            cache=cache,
+            budget=budget,
+        )
+        self._compile = _compiler(threads, precision, cache) if native is None else None
+        self.engine: Engine | NativeEngine = native or self._compiled(bundle, budget)
         self._engines = {budget: self.engine}
         self._compiling = threading.Lock()
         self._closed = False
+        self._told = False
+        self._looked_at: Tokens | None = None
         _answerers.add(self)
         # Of the tokenizer, not of self: a cycle would keep a dropped answerer until the garbage is collected.
         self._short_context = lru_cache(_KEPT_CONTEXTS)(partial(_tokenize_whole, self.tokenizer))
@@ -132,14 +149,27 @@ class QuestionAnswerer:
         precision: "ComputePrecision" = "f32",
         cache: str | os.PathLike[str] | None = None,
         budget: str = FULL_BUDGET,
+        engine: EngineName = "auto",
     ) -> "QuestionAnswerer":
         """Load a bundle folder. Raises BundleError, or ResourceError if this CPU cannot run it right.
 
         With `cache` the model's own files are read only if the folder does not hold it compiled.
-        Raises InputError if the bundle has no such budget.
+        Raises InputError if the bundle has no such budget, and what the engine asked for raises.
         """
-        bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
-        return cls(bundle, threads=threads, precision=precision, cache=cache, budget=budget, tokenizer=tokenizer)
+        if may_be_native(path, engine, precision, cache):
+            bundle = Bundle.load(path, model_later=True)
+            tokenizer = bundle_tokenizer(bundle)
+        else:
+            bundle, tokenizer = read_while_importing(path, model_later=cache is not None, budget=budget)
+        return cls(
+            bundle,
+            threads=threads,
+            precision=precision,
+            cache=cache,
+            budget=budget,
+            engine=engine,
+            tokenizer=tokenizer,
+        )
 
     def __enter__(self) -> "QuestionAnswerer":
         return self
@@ -161,22 +191,28 @@ class QuestionAnswerer:
         """Run every input length once; the first question is then as fast as the rest."""
         self._engine_of(budget).warm_up(self.max_seq_len)
 
-    def _engine_of(self, budget: str | None) -> "Engine":
+    def _compiled(self, bundle: Bundle, budget: str) -> "Engine":
+        assert self._compile is not None
+        return self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
+
+    def _engine_of(self, budget: str | None) -> "Engine | NativeEngine":
         """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
 
         Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
         """
         if budget is None or budget == self.budget:
             return self.engine
-        xml = self.manifest.budget_model(budget, self._source.path)
+        self.manifest.budget_model(budget, self._source.path)  # that there is one
         if budget in self._engines:  # without waiting for another one that is being compiled
             return self._engines[budget]
         with self._compiling:
             if self._closed:
                 raise InputError("this answerer is closed", remedy="load the bundle again")
-            if budget not in self._engines:
+            if isinstance(self.engine, NativeEngine):
+                self._engines[budget] = self.engine.with_budget(budget)
+            elif budget not in self._engines:
                 # Read again rather than kept: the weights of a compiled model are copies.
-                self._engines[budget] = self._compile(self._source.bundle(), xml=xml)
+                self._engines[budget] = self._compiled(self._source.bundle(), budget)
             return self._engines[budget]
 
     @property
@@ -419,6 +455,8 @@ class QuestionAnswerer:
             pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
         else:
             pieces = tokenize(self.tokenizer, context, align=align_to_words, within=within)
+        if not self._told:
+            pieces = self._look_at_first(pieces, context)
         found = make_windows(
             question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
         )
@@ -428,6 +466,23 @@ class QuestionAnswerer:
                     "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
                 )
             yield window
+
+    def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
+        """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""
+        for number, tokens in enumerate(pieces):
+            problem = None
+            if number == 0 and tokens is not self._looked_at:
+                self._looked_at = tokens  # the next question is often about the same context
+                problem = reading_problem(self.tokenizer, tokens, context)
+            if problem is not None:
+                self._told = True
+                languages = ", ".join(self.manifest.model.languages or ()) or "does not say"
+                _logger.warning(
+                    "context: %s; answers will be poor: was the model trained on its language (model card: %s)?",
+                    problem,
+                    languages,
+                )
+            yield tokens
 
     def forget_contexts(self) -> None:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""
@@ -504,3 +559,12 @@ class QuestionAnswerer:
 def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool, within: Within) -> Tokens:
     (tokens,) = tokenize(tokenizer, context, align=align_to_words, within=within, piece=PIECE)
     return tokens
+
+
+def _compiler(
+    threads: int | None, precision: "ComputePrecision", cache: str | os.PathLike[str] | None
+) -> "Callable[..., Engine]":
+    # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
+    from edge_qa.inference.engine import Engine
+
+    return partial(Engine, threads=threads, precision=precision, cache=cache)

@@ -163,6 +163,30 @@ def new_folder(destination: Path, *, force: bool = False) -> Iterator[Path]:
             os.close(lock)
 
 
+@contextlib.contextmanager
+def scratch_folder(destination: Path) -> Iterator[Path]:
+    """Yield a folder for what is only needed until `destination` is written; it is removed when the block ends.
+
+    It lies beside the destination, where there has to be room anyway, and not where temporary files go, which is
+    often memory. What a killed process leaves of it is swept by the next writer of that name.
+    Raises ResourceError if it cannot be written.
+    """
+    destination = Path(os.path.abspath(destination))
+    _sweep(destination)
+    draft, lock = _draft_name(destination), None
+    try:
+        lock = _locked_folder(draft)
+        yield draft
+    except OSError as problem:
+        if _is_about(problem, draft, destination):
+            raise _not_written(problem, destination) from None
+        raise
+    finally:
+        _remove(draft)
+        if lock is not None:
+            os.close(lock)
+
+
 def _remove(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

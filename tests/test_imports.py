@@ -20,6 +20,7 @@ ALLOWED = {
 # A heavy package is imported by the one module that owns it, and nowhere else.
 OWNERS = {
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
+    "edge_qa_kernels": {"edge_qa/inference/native/library.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
     "huggingface_hub": {"converters/checkpoints/hub.py"},
     "torch": {
@@ -59,8 +60,17 @@ ORDERS = {
         *("lazy_names",),
     ),
     "converters": (
-        *("cli", "conversion", "torch_export", "importing", "inspection", "token_budgets", "bundle_writer"),
-        *("checkpoint_writer", "verification", "families", "pruned_checkpoints", "checkpoints", "tokenization", "ir"),
+        *("cli", "conversion", "torch_export", "importing", "inspection", "native", "token_budgets"),
+        *(
+            "bundle_writer",
+            "checkpoint_writer",
+            "verification",
+            "families",
+            "pruned_checkpoints",
+            "checkpoints",
+            "tokenization",
+            "ir",
+        ),
         *("model",),
     ),
     "calibration": (

@@ -10,9 +10,11 @@ from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
+from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
+from edge_qa.cli.options import language_option
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
@@ -64,6 +66,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     help="Quantize for these CPUs: any, and avx2 with the same weights, are right on every CPU, vnni only "
     "on CPUs with VNNI.",
 )
+@language_option
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -90,6 +93,7 @@ def quantize(
     metric: str | None,
     samples: int,
     target: Target,
+    language: str | None,
     limit: int | None,
     seed: int,
     html: Path | None,
@@ -116,6 +120,7 @@ def quantize(
         options=QuantizationOptions(samples=samples, target=target, seed=seed),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
+        language=language,
         product_errors=html is not None,
         force=force,
         progress=progress_bars(),
@@ -124,8 +129,8 @@ def quantize(
     seconds = time.perf_counter() - begin
     if html is not None:
         write_file(html, quantization_page(result))
-    if result.note is not None:
-        click.echo(f"note: {result.note}", err=True)
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
     if as_json:
         echo_json(result.as_json() | {"bundle": str(output), "seconds": round(seconds, 3)})
         return
@@ -142,8 +147,7 @@ def size_mb(manifest: Manifest) -> float:
 
 
 def _met(result: Quantization, gate: GateResult) -> str:
-    drop, tried = gate.drop, len(gate.trials)
     return (
-        f"{METRIC_NAMES[gate.metric]} dropped by {drop.points:.2f} (95 % interval {drop.low:.2f} to {drop.high:.2f}), "
-        f"{gate.max_drop:g} allowed; recipe {result.recipe.name}, {tried} tried"
+        f"{METRIC_NAMES[gate.metric]} {drop_in_words(gate.drop)}, a drop of {gate.max_drop:g} allowed; "
+        f"recipe {result.recipe.name}, {len(gate.trials)} tried"
     )

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.page import budgets_page
-from calibration.token_budgets.report import BudgetSearch, Standing, budget_names, shares_text
+from calibration.token_budgets.report import BudgetSearch, NoBudgetError, Standing, budget_names, shares_text
 from calibration.token_budgets.search_budgets import search_budgets as run_search
 from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
@@ -153,7 +154,7 @@ def search_budgets(
         rule=rule,
         seed=seed,
     )
-    with resumable(None if state is None else f"the same command goes on from {state}"):
+    with resumable(None if state is None else f"the same command goes on from {state}"), _page_of_failure(html):
         result = run_search(
             bundle,
             output,
@@ -174,6 +175,17 @@ def search_budgets(
         echo_json(result.as_json())
         return
     click.echo("\n".join(_summary(result, output)))
+
+
+@contextmanager
+def _page_of_failure(html: Path | None) -> Iterator[None]:
+    """Write the page of a search that found nothing, too: it shows how close it came."""
+    try:
+        yield
+    except NoBudgetError as error:
+        if html is not None:
+            write_file(html, budgets_page(error.search))
+        raise
 
 
 def _standing(max_drop: float) -> Callable[[Standing], None]:

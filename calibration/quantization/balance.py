@@ -75,6 +75,8 @@ def _attentions(model: "ov.Model") -> Iterator[_Attention]:
         if f"{name}.attention.norm" not in nodes:
             return
         found = [nodes.get(f"{name}.attention.{part}") for part in ("query", "key", "value", "output.matmul")]
+        if f"{name}.attention.relative.query" in nodes:  # q is multiplied by more than k
+            continue
         if all(node is not None for node in found):  # a layer may have lost all its heads
             yield _Attention(dict(zip(("query", "key", "value"), found[:3], strict=True)), found[3])
 

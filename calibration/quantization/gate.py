@@ -15,7 +15,7 @@ from calibration.quantization.options import AccuracyGate
 from calibration.quantization.product_errors import relative_error
 from calibration.quantization.recipes import QuantizationRecipe, stages
 from calibration.quantization.report import METRIC_NAMES, GateResult, Trial
-from calibration.statistics.score_drop import same_questions, score_drop, too_few_questions
+from calibration.statistics.score_drop import is_conclusive, same_questions, score_drop, too_few_questions
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset
@@ -74,7 +74,7 @@ def ranking_questions(answerer: QuestionAnswerer, data: Dataset, held: Sequence[
     usable = []
     for index in held:
         example = data.examples[index]
-        if labelled and data.version == "v1.1" and not example.answers:
+        if labelled and not data.can_score(example):
             continue
         try:
             answer = answerer.answer(example.question, example.context)
@@ -105,7 +105,6 @@ class _Search:
         self.name, self.limit, self.progress = name, limit, progress
         self.trials: list[Trial] = []
         self.candidates: dict[QuantizationRecipe, Candidate] = {}
-        self.before: Evaluation | None = None
         self.probes = workshop.probes()
         self.wanted = logits(workshop.answerer, self.probes)
 
@@ -164,7 +163,7 @@ class _Search:
             self.trials[place],
             ranking=drop,
             latency_ms=result.latency.p50_ms,
-            speed=base.latency.p50_ms / result.latency.p50_ms,
+            speed=result.speed.ratio,
             # A few hundred questions cannot tell 0.5 points from chance: only what is surely beyond goes.
             verdict="ruled out" if drop.low > limit else "not judged",
         )
@@ -178,12 +177,12 @@ class _Search:
             return None
         candidate = self.candidates[trial.recipe]
         self.progress(f"evaluate {trial.recipe.name}")
-        pairs = [(str(self.name), self.workshop.open(candidate, self.name))]
-        if self.before is None:
-            pairs.insert(0, (str(self.workshop.source.path), self.workshop.answerer))
-        *base, after = evaluate(pairs, self.test, limit=self.limit, progress=self.progress)
-        self.before = before = base[0] if base else self.before
-        assert before is not None
+        # The float model takes its turns again with every candidate: the machine may be another by then.
+        pairs = [
+            (str(self.workshop.source.path), self.workshop.answerer),
+            (str(self.name), self.workshop.open(candidate, self.name)),
+        ]
+        before, after = evaluate(pairs, self.test, limit=self.limit, progress=self.progress)
         drop = score_drop(self.test, before, after, self.gate.metric)
         passed = drop.points <= self.gate.max_drop + 1e-9  # sums of fractions
         self.trials[place] = replace(trial, evaluation=drop, verdict="passed" if passed else "failed")
@@ -197,6 +196,7 @@ class _Search:
             len(self.ranking.data),
             self.ranking.labelled,
             tuple(self.trials),
+            is_conclusive(drop, self.gate.max_drop),
             (
                 *same_questions(self.workshop.data, self.test, after, "the recipe"),
                 *too_few_questions(drop, self.gate.max_drop),

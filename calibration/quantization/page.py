@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization, Trial
-from edge_qa.evaluation.evaluate import Evaluation
+from calibration.statistics.bootstrap import Drop
+from calibration.statistics.score_drop import drop_in_words
+from edge_qa.evaluation.evaluate import Evaluation, metric_name
 from edge_qa.reporting import html
 from edge_qa.reporting.html import Markup, Section
-from edge_qa.system.machine import measured_here
+from edge_qa.system.machine import DISTURBED, measured_here
 
 
 def quantization_page(result: Quantization) -> bytes:
@@ -31,20 +33,21 @@ def _outcome(result: Quantization) -> list[Markup]:
     sizes = (("before", result.source_bytes), ("after", result.written_bytes))
     if result.before is not None and result.after is not None:
         rows = [
-            (when, *_cells(side), f"{size / 1e6:.1f} MB")
+            (when, *_cells(side), "" if side is result.before else str(side.speed), f"{size / 1e6:.1f} MB")
             for side, (when, size) in zip((result.before, result.after), sizes, strict=True)
         ]
-        headers = ("", "EM", "F1", "median ms", "90 % ms", "mean ms", "files")
-        blocks.append(html.table(headers, rows, align="lrrrrrr"))
+        headers = ("", "EM", "F1", "median ms", "90 % ms", "mean ms", "speed (95 % interval)", "files")
+        blocks.append(html.table(headers, rows, align="lrrrrrrr"))
         scores = result.after.scores
-        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, SQuAD {result.after.metric}."]
+        texts = [f"{scores.questions} questions of {result.after.dataset}, one at a time, {metric_name(result.after)}."]
+        if result.after.disturbed:
+            texts.append(f"Warning: {DISTURBED}.")
         if result.gate is not None:
             texts += [_verdict(result.gate), *(f"Note: {note}." for note in result.gate.notes)]
         blocks.append(html.paragraphs(texts))
     else:
         blocks.append(html.table(("", "files"), [(when, f"{size / 1e6:.1f} MB") for when, size in sizes], align="lr"))
-    if result.note is not None:
-        blocks.append(html.paragraphs([f"Note: {result.note}."]))
+    blocks.append(html.paragraphs([f"Note: {note}." for note in result.notes]))
     return blocks
 
 
@@ -54,11 +57,14 @@ def _cells(side: Evaluation) -> tuple[str, ...]:
 
 
 def _verdict(gate: GateResult) -> str:
-    drop, name = gate.drop, METRIC_NAMES[gate.metric]
     return (
-        f"{name} dropped by {drop.points:.2f} points, {gate.max_drop:g} were allowed; 95 % interval "
-        f"{drop.low:.2f} to {drop.high:.2f} (paired bootstrap over {drop.questions} questions)."
+        f"{METRIC_NAMES[gate.metric]} {drop_in_words(gate.drop, ' points')}, a drop of {gate.max_drop:g} was allowed "
+        f"({gate.drop.questions} questions, {_method(gate.drop)})."
     )
+
+
+def _method(drop: Drop) -> str:
+    return "exact binomial bound" if drop.exact else "paired bootstrap"
 
 
 def _trials(gate: GateResult) -> tuple[Markup, ...]:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -25,10 +24,12 @@ from edge_qa.diagnosis.expected_gains import int8_gain, int8_speed
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import evaluate, scorable
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 
+# The fewest that F1 was measured with: benchmarks/experiments/calibration_samples.py.
+_FEWEST_SAMPLES = 10
 # How many questions of the calibration file rank recipes, of a third of it at most.
 _RANKING = 200
 
@@ -42,6 +43,7 @@ def quantize(
     options: QuantizationOptions = QuantizationOptions(),
     gate: AccuracyGate | None = None,
     limit: int | None = None,
+    language: str | None = None,
     product_errors: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
@@ -54,6 +56,7 @@ def quantize(
     gate: what the metric may lose on the evaluation file. Recipes are then tried until one meets it
     (calibration/quantization/recipes.py), ranked on a part of the calibration file that calibrates nothing.
     limit: how many questions evaluate (all by default).
+    language: of the answers, as for `read_dataset`.
     product_errors: measure besides what each quantized product does to the logits.
     bars: where NNCF draws its progress bars, such as a terminal's stderr; nowhere by default.
     Raises InputError if no question of the calibration file can be used, CalibrationError if no recipe
@@ -70,13 +73,13 @@ def quantize(
         raise BundleError(
             "is quantized already", where=source.path, remedy="give the FP16 bundle that it was made from"
         )
-    data = read_dataset(calibration)
-    test = None if evaluation is None else scorable(read_dataset(evaluation))
+    data = read_dataset(calibration, language=language)
+    test = None if evaluation is None else scorable(read_dataset(evaluation, language=language))
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)
-    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-        workshop = Workshop(source, answerer, data, options, Path(folder), held, bars)
+    with scratch_folder(output) as folder:
+        workshop = Workshop(source, answerer, data, options, folder, held, bars)
         if gate is not None and test is not None:
             ranking = ranking_questions(answerer, data, held)
             chosen = search(workshop, gate, ranking, test, name=name, limit=limit, progress=progress)
@@ -97,7 +100,7 @@ def quantize(
             recipe=candidate.recipe,
             gate=chosen.result,
             products=products,
-            note=speed_note(options.target),
+            notes=tuple(filter(None, (speed_note(options.target), few_samples(candidate.samples, data.name)))),
             source_bytes=size_of(source.manifest),
             source_name=source.path.name,
         )
@@ -149,6 +152,16 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
         written = read_back(draft, result.path)
         _check_finite(QuestionAnswerer(written), result.path, candidate.first)
     return replace(result, manifest=manifest, written_bytes=size_of(manifest))
+
+
+def few_samples(samples: int, data: str) -> str | None:
+    """Return what calibration on fewer samples than anyone has measured is worth, or None where there are enough."""
+    if samples >= _FEWEST_SAMPLES:
+        return None
+    return (
+        f"calibrated on {samples} question{'s' * (samples > 1)} of {data}: the ranges of the activations are hardly "
+        f"known from so few; give {_FEWEST_SAMPLES} or more"
+    )
 
 
 def speed_note(target: Target) -> str | None:

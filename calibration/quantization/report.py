@@ -22,7 +22,8 @@ class Trial:
 
     ranking: the drop on the ranking questions, which are a part of the calibration file.
     logit_error: root mean square change of the logits there, relative to their own.
-    latency_ms, speed: median of a question there, and how many times the float model's speed that is.
+    latency_ms, speed: median of a question there, and how many times as fast as the float model it is, question by
+    question, both of which took turns.
     evaluation: the drop on the evaluation file, if it was judged there.
     verdict: "ruled out" where the ranking questions alone show a drop beyond the limit.
     """
@@ -41,6 +42,7 @@ class GateResult:
     """A gate that was met: the limit in percent points of the metric, the drop, and every recipe that was tried.
 
     labelled: the calibration file has answers; without, ranking compares with the float model's own answers.
+    conclusive: whether the whole interval of the drop is within the limit, not only the drop itself.
     notes: what makes the drop worth less than it looks.
     """
 
@@ -50,6 +52,7 @@ class GateResult:
     ranking_questions: int
     labelled: bool
     trials: tuple[Trial, ...]
+    conclusive: bool
     notes: tuple[str, ...] = ()
 
 
@@ -60,7 +63,7 @@ class Quantization:
     before, after: the float and the INT8 bundle on the evaluation file, if there was one.
     gate: how the limit was met, if there was one.
     products: what each quantized product does to the logits alone, worst first; empty if not asked for.
-    note: what the user of this target should know about INT8's speed, or None.
+    notes: what the user should know about INT8's speed on this target, or about the calibration.
     source_bytes, written_bytes: all files of the float bundle and of the INT8 one.
     """
 
@@ -72,7 +75,7 @@ class Quantization:
     recipe: QuantizationRecipe = DEFAULT
     gate: GateResult | None = None
     products: tuple[ProductError, ...] = ()
-    note: str | None = None
+    notes: tuple[str, ...] = ()
     source_name: str = ""
     source_bytes: int = 0
     written_bytes: int = 0

@@ -31,7 +31,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, CheckpointError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.progress import Progress, no_progress
 
 # Questions that rank the speed-ups of a search; the whole evaluation then decides.
@@ -78,8 +78,8 @@ def shrink(
     test = None if evaluation is None else scorable(read_dataset(evaluation))
     source = read_checkpoint(checkpoint)
     encoder = compact(_shrinkable(source))
-    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-        dense = QuestionAnswerer.load(convert(source.path, Path(folder) / "dense").path)
+    with scratch_folder(target) as folder:
+        dense = QuestionAnswerer.load(convert(source.path, folder / "dense").path)
         material, tokens = _measure(encoder, dense, data, method, samples, seed, progress)
         progress("latency", 0, 1)
         costs = measure_costs(encoder, tokens, precision=precision)
@@ -98,7 +98,7 @@ def shrink(
         else:
             assert test is not None
             assert max_drop is not None
-            judge = _Judge(source, dense, test, limit, make, progress)
+            judge = _Judge(source, dense, test, limit, make, folder, progress)
             speedup = _find_speedup(judge, costs, max_drop)
             trials, shrunk = judge.trials, judge.made[speedup]
             before, after = judge.evaluations[None, False], judge.evaluations[speedup, False]
@@ -212,7 +212,10 @@ def _check_reachable(speedup: float, costs: StructureCosts) -> None:
 
 
 class _Judge:
-    """Makes the model of a speed-up and scores it, each once, on few questions or on all that were asked for."""
+    """Makes the model of a speed-up and scores it, each once, on few questions or on all that were asked for.
+
+    folder: where the models lie meanwhile.
+    """
 
     def __init__(
         self,
@@ -221,9 +224,11 @@ class _Judge:
         test: Dataset,
         limit: int | None,
         make: Callable[[float], Shrunk],
+        folder: Path,
         progress: Progress,
     ) -> None:
         self.source, self.dense, self.test, self.make, self.progress = source, dense, test, make, progress
+        self.folder = folder
         self.limits = {True: min(_RANKING, limit or _RANKING), False: limit}
         self.made: dict[float, Shrunk] = {}
         self.evaluations: dict[tuple[float | None, bool], Evaluation] = {}
@@ -237,7 +242,7 @@ class _Judge:
         if (speedup, quick) not in self.evaluations:
             if speedup not in self.made:
                 self.made[speedup] = self.make(speedup)
-            with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
+            with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                 small = write_checkpoint(self.made[speedup].encoder, Path(folder) / "small", source=self.source)
                 with QuestionAnswerer.load(convert(small, Path(folder) / "bundle").path) as answerer:
                     self.evaluations[speedup, quick] = self._score(answerer, quick)

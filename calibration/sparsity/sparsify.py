@@ -7,7 +7,6 @@ Embeddings and the two rows of qa_outputs stay as they are. Nothing is trained a
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +40,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.progress import Progress, no_progress
 
 Weights = dict[str, Array]
@@ -104,7 +103,7 @@ def sparsify(
     windows: list[Inputs] = []
     record, norms = None, {}
     if data is not None:
-        bundle, windows = _draw(source, data, samples, seed)
+        bundle, windows = _draw(source, data, samples, seed, target)
         record = CalibrationRecord(data.name, data.sha256, len(windows), seed)
         norms = {} if refit else input_norms(bundle, windows, progress=progress)
     if refit:
@@ -183,10 +182,10 @@ def _nothing(ratio: float) -> str:
     return f"ratio {ratio:g}: too small to remove anything of this model; raise it"
 
 
-def _draw(source: Checkpoint, data: Dataset, samples: int, seed: int) -> tuple[Bundle, list[Inputs]]:
-    """Return the checkpoint as a bundle, and windows of the data."""
-    with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-        bundle = Bundle.load(convert(source.path, Path(folder) / "bundle", compact=None).path)
+def _draw(source: Checkpoint, data: Dataset, samples: int, seed: int, target: Path) -> tuple[Bundle, list[Inputs]]:
+    """Return the checkpoint as a bundle, which lies beside the target for a moment, and windows of the data."""
+    with scratch_folder(target) as folder:
+        bundle = Bundle.load(convert(source.path, folder / "bundle", compact=None).path)
     return bundle, draw_samples(QuestionAnswerer(bundle), data.examples, samples, seed=seed, where=data.name)
 
 

@@ -15,6 +15,7 @@ from converters.token_budgets.token_dropping import Keep, Probes
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MODEL_BIN, MODEL_XML
 from edge_qa.inference.engine import Engine
+from edge_qa.inference.native.engine import NativeEngine
 
 # Windows that latency is measured on, and how often: about a second for MiniLM on a machine at rest, and
 # up to MOST_ROUNDS until the standard error is CLOSE_ENOUGH on a busy one.
@@ -85,7 +86,7 @@ def stages(questions: int) -> list[int]:
     return [*(stage for stage in STAGES if stage < questions), questions]
 
 
-def relative_latency(full: Engine, other: Engine, samples: Sequence[Inputs]) -> float:
+def relative_latency(full: "Engine | NativeEngine", other: Engine, samples: Sequence[Inputs]) -> float:
     """Return how long an engine takes relative to the full model: the median of the ratio, over inputs and rounds.
 
     The two run each input one right after the other, so that a busy machine slows both, and begin in
@@ -101,7 +102,7 @@ def relative_latency(full: Engine, other: Engine, samples: Sequence[Inputs]) -> 
     return float(np.median(ratios))
 
 
-def _ratio(full: Engine, other: Engine, inputs: Inputs, first: int) -> float:
+def _ratio(full: "Engine | NativeEngine", other: Engine, inputs: Inputs, first: int) -> float:
     engines, seconds = (full, other), [0.0, 0.0]
     for side in (first, 1 - first):
         begin = time.perf_counter()

@@ -16,12 +16,11 @@ _BAR, _BAR_HEIGHT = 11, 26
 
 def budgets_page(result: BudgetSearch) -> bytes:
     """Return the page, UTF-8."""
-    sections = [
-        Section("Budgets", _budgets(result)),
-        Section("Latency and F1 of every budget measured", _picture(result)),
-        Section("The front", _front(result)),
-        Section("How it was searched", (_story(result),)),
-    ]
+    sections = [Section("Budgets", _budgets(result))]
+    if any(trial.drop is not None for trial in result.trials):
+        sections.append(Section("Latency and F1 of every budget measured", _picture(result)))
+        sections.append(Section("The front", _front(result)))
+    sections.append(Section("How it was searched", (_story(result),)))
     return html.page(
         f"{result.path.name}: fewer tokens, less time",
         sections,
@@ -41,7 +40,7 @@ def _budgets(result: BudgetSearch) -> tuple[Markup, ...]:
         "speed",
         "tokens left, by layer",
     )
-    everything = (1.0,) * len(result.finalists[0].trial.shares)
+    everything = (1.0,) * (result.manifest.model.layers or 0)
     rows: list[tuple[str | Markup, ...]] = [
         ("full", f"{full.scores.f1:.2f}", "", "", "1.00", "1.00x", _bars(everything))
     ]
@@ -52,7 +51,8 @@ def _budgets(result: BudgetSearch) -> tuple[Markup, ...]:
         f"fast is the fastest that loses at most {result.max_drop:g} F1 there, balanced the fastest that loses at most "
         "a third of that; the others were scored as well and are not stored.",
     ]
-    notes = html.paragraphs(f"Note: {note}." for note in result.notes)
+    failure = [f"Nothing was written: {result.failure}."] if result.failure else []
+    notes = html.paragraphs([*failure, *(f"Note: {note}." for note in result.notes)])
     return html.table(headers, rows, align="lrrrrr"), notes, html.paragraphs(texts, note=True)
 
 
@@ -145,7 +145,6 @@ def _story(result: BudgetSearch) -> Markup:
     for trial in result.trials:
         count[trial.verdict] += 1
     against = "the answers of the file" if result.labelled else "the full model's own answers"
-    options = result.manifest.lineage[-1].options
     rows: list[tuple[str, str]] = [
         ("tokens ranked by", "a fitted probe" if result.rule == "probe" else "the attention they are paid"),
         ("counts rounded up to a multiple of", str(result.step)),
@@ -156,7 +155,7 @@ def _story(result: BudgetSearch) -> Markup:
         ("generations", str(1 + max((trial.generation for trial in result.trials), default=0))),
         ("search", f"{result.search_seconds:.0f} s" + (", stopped by the time limit" if result.stopped_early else "")),
         ("everything", f"{result.seconds:.0f} s"),
-        ("sha256 of the calibration file", options["calibration_sha256"]),
+        ("sha256 of the calibration file", result.calibration_sha256),
         ("sha256 of the evaluation file", result.full.dataset_sha256),
     ]
     return html.table(("", ""), rows)

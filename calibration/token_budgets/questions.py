@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
+from edge_qa.evaluation.segmentation import Segmentation
 from edge_qa.evaluation.squad_metric import normalize_answer, per_question
 from edge_qa.inference.batching import LogitsSource, select_many
 from edge_qa.progress import Progress, no_progress
@@ -31,6 +32,7 @@ class Questions:
     examples: tuple[Example, ...]
     cut: tuple[tuple[Window, ...], ...]
     full: Scores
+    segmentation: Segmentation = "squad"
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -44,7 +46,7 @@ class Questions:
         for outcome in outcomes:
             example = self.examples[outcome.item]
             answer = self.answerer.answers(outcome.spans(), example.context, top_k=1)[0]
-            scores.append(f1_of(example, answer.text, self.version))
+            scores.append(f1_of(example, answer.text, self.version, self.segmentation))
         return np.array(scores)
 
     def windows(self, count: int) -> list[Window]:
@@ -74,7 +76,7 @@ def draw_questions(
     for number, place in enumerate(order, 1):
         progress("answer with the full model", number, len(order))
         example = data.examples[place]
-        if labelled and version == "v1.1" and not example.answers:
+        if labelled and not data.can_score(example):
             continue
         try:
             windows = tuple(answerer.windows(example.question, example.context))
@@ -83,21 +85,22 @@ def draw_questions(
         (outcome,) = answerer.outcomes([windows], iter, batch_size=1)
         answer = answerer.answers(outcome.spans(), example.context, top_k=1)[0].text
         if not labelled:
-            if not normalize_answer(answer):
+            if not normalize_answer(answer, data.segmentation):
                 continue  # such as "the": it scores nothing, even against itself
             example = replace(example, answers=(answer,))
         examples.append(example)
         cut.append(windows)
-        full.append(f1_of(example, answer, version))
+        full.append(f1_of(example, answer, version, data.segmentation))
     if not examples:
         raise InputError(
             f"{len(data)} questions are too few to fit probes on some and to search with others",
             where=data.name,
             remedy="add some",
         )
-    return Questions(answerer, version, labelled, tuple(examples), tuple(cut), np.array(full))
+    return Questions(answerer, version, labelled, tuple(examples), tuple(cut), np.array(full), data.segmentation)
 
 
-def f1_of(example: Example, answer: str, version: Version) -> float:
+def f1_of(example: Example, answer: str, version: Version, segmentation: Segmentation = "squad") -> float:
     """Return the official F1 of one answer, 0..1."""
-    return per_question([example], {example.id: answer}, version=version)[example.id].f1
+    scores = per_question([example], {example.id: answer}, version=version, segmentation=segmentation)
+    return scores[example.id].f1

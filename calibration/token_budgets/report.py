@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from calibration.statistics.bootstrap import Drop
+from calibration.statistics.score_drop import drop_in_words
 from calibration.token_budgets.trials import Trial, front
 from edge_qa.bundle.manifest import Manifest, TokenRule
+from edge_qa.errors import CalibrationError
 from edge_qa.evaluation.evaluate import Evaluation
 
 # More would make the last evaluation long: all of them answer every question of it.
@@ -52,7 +54,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class BudgetSearch:
-    """A bundle with budgets that was written, and the search that found them.
+    """A bundle with budgets that was written, and the search that found them; or a search that found none.
 
     trials: every budget that was measured, in that order, on `questions` questions of the
     calibration file, where the full model has full_f1; labelled: by its answers, otherwise by the full
@@ -60,6 +62,7 @@ class BudgetSearch:
     full: the model that keeps every token, on the evaluation file; finalists: those of the front that
     were scored there, the fastest first. budgets: of those stored, name -> which finalist.
     stopped_early: the time was up before the last generation. notes: what makes the drops worth less than they look.
+    failure: why no bundle was written; empty if one was. The manifest is then that of the bundle searched on.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class BudgetSearch:
     labelled: bool
     full_f1: float
     calibration: str
+    calibration_sha256: str
     max_drop: float
     allowance: float
     trials: tuple[Trial, ...]
@@ -83,6 +87,7 @@ class BudgetSearch:
     seconds: float
     stopped_early: bool
     notes: tuple[str, ...] = ()
+    failure: str = ""
 
     @property
     def front(self) -> list[Trial]:
@@ -95,6 +100,12 @@ class BudgetSearch:
         values["bundle"] = str(values.pop("path"))
         values["full"] = self.full.summary()
         return values
+
+
+class NoBudgetError(CalibrationError):
+    """No budget is both faster and within the drop; nothing was written. search: what was measured."""
+
+    search: BudgetSearch
 
 
 def pick_finalists(trials: Sequence[Trial], allowance: float) -> list[Trial]:
@@ -150,8 +161,7 @@ def closest(finalists: Sequence[Finalist], trials: Sequence[Trial], data: str) -
     return (
         f"of {len(finalists)} budgets scored on {data} the closest took {one.relative_latency:.2f} "
         f"(+-{one.latency_error:.2f}) of the full "
-        f"model's time and lost {one.drop.points:.2f} F1 (95 % interval {one.drop.low:.2f} to {one.drop.high:.2f}, "
-        f"{one.drop.questions} questions)"
+        f"model's time; its F1 {drop_in_words(one.drop)}, {one.drop.questions} questions"
     )
 
 

@@ -19,6 +19,7 @@ from calibration.token_budgets.questions import draw_questions
 from calibration.token_budgets.report import (
     BudgetSearch,
     Finalist,
+    NoBudgetError,
     Standing,
     budget_limits,
     choose_budgets,
@@ -33,12 +34,13 @@ from converters.token_budgets.budgets import token_dropping_model
 from converters.token_budgets.token_dropping import STEP, Keep, Probes
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.errors import BundleError, CalibrationError, InputError
+from edge_qa.errors import BundleError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
 from edge_qa.files import check_destination
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
+from edge_qa.system.machine import DISTURBED
 
 # Percent points of F1 beyond the gate that a budget may lose while it is searched for: the
 # calibration file is what the model was trained on, and a thousand questions tell half a point from none.
@@ -69,7 +71,8 @@ def search_budgets(
     max_drop: percent points of F1 that "fast" may lose on it; "balanced" may lose a third of that.
     threads: as for `QuestionAnswerer.load`.
     state: a file to which every measurement is written, and from which an interrupted search goes on.
-    Raises CalibrationError if nothing is both faster and within the drop; then nothing is written.
+    Raises NoBudgetError if nothing is both faster and within the drop; then nothing is written, and the error
+    holds what was measured.
     """
     begin = time.monotonic()
     if not (max_drop >= 0 and math.isfinite(max_drop)):
@@ -80,7 +83,7 @@ def search_budgets(
     source = Bundle.load(bundle)
     space = _space(source)
     data, test = read_dataset(calibration), scorable(read_dataset(evaluation))
-    record = Record(None if state is None else Path(state), _fingerprint(source, data, options, max_drop, threads))
+    record = Record(None if state is None else Path(state), _fingerprint(source, data, options, threads))
     record.write()  # fails now if it cannot be written
     answerer = QuestionAnswerer(source, threads=threads)
     held = held_out(options.questions, len(data), seed=options.seed)
@@ -99,17 +102,7 @@ def search_budgets(
     found = time.monotonic()
     full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
     budgets = choose_budgets(finalists, max_drop)
-    if not budgets:
-        raise CalibrationError(
-            f"{Path(destination)}: no budget is faster than the full model and loses at most {max_drop:g} F1: "
-            f"{closest(finalists, trials, test.name)}; nothing was written; "
-            + (
-                "search longer"
-                if any(one.drop.points <= max_drop for one in finalists)
-                else "allow a larger `max_drop`"
-            )
-        )
-    notes = [*same_questions(data, test, full, "the budgets")]
+    notes = [*same_questions(data, test, full, "the budgets"), *([DISTURBED] if full.disturbed else [])]
     for name, allowed in budget_limits(max_drop).items():
         if name in budgets:
             notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
@@ -125,6 +118,7 @@ def search_budgets(
         labelled=asked.labelled,
         full_f1=100 * float(asked.full.mean()),
         calibration=data.name,
+        calibration_sha256=data.sha256,
         max_drop=max_drop,
         allowance=bench.allowance,
         trials=tuple(trials),
@@ -136,9 +130,24 @@ def search_budgets(
         stopped_early=found - searching >= 60 * options.minutes,
         notes=tuple(notes),
     )
+    if not budgets:
+        raise _no_budget(replace(result, seconds=time.monotonic() - begin), destination)
     progress("write")
     manifest = write_budgets(bench, result, data, test.examples[0], force=force)
     return replace(result, manifest=manifest, seconds=time.monotonic() - begin)
+
+
+def _no_budget(search: BudgetSearch, destination: str | os.PathLike[str]) -> NoBudgetError:
+    """The error of a search that found no budget, with all that it measured."""
+    got = (
+        f"no budget is faster than the full model and loses at most {search.max_drop:g} F1: "
+        f"{closest(search.finalists, search.trials, search.full.dataset)}"
+    )
+    longer = any(one.drop.points <= search.max_drop for one in search.finalists)
+    remedy = "search longer" if longer else "allow a larger `max_drop`"
+    error = NoBudgetError(f"{got}; nothing was written", where=Path(destination), remedy=remedy)
+    error.search = replace(search, failure=got)
+    return error
 
 
 def _space(source: Bundle) -> Space:
@@ -152,10 +161,8 @@ def _space(source: Bundle) -> Space:
     return space
 
 
-def _fingerprint(
-    source: Bundle, data: Dataset, options: BudgetSearchOptions, max_drop: float, threads: int | None
-) -> dict[str, str]:
-    """What the measurements hang on. How long to search does not: a search may be made longer."""
+def _fingerprint(source: Bundle, data: Dataset, options: BudgetSearchOptions, threads: int | None) -> dict[str, str]:
+    """What the measurements hang on. How long to search and the drop allowed do not: both may be made larger."""
     cpu = this_cpu()
     return {
         "bundle": source.manifest.digest,
@@ -166,7 +173,6 @@ def _fingerprint(
         "rule": options.rule,
         "step": str(STEP),
         "seed": str(options.seed),
-        "max_drop": f"{max_drop:g}",
         "cpu": f"{cpu.name}, {cpu.instruction_set}, {threads or cpu.threads} threads",
         "openvino": tool_versions()["openvino"],
     }
@@ -185,7 +191,7 @@ def _search(
 
     return evolve(
         space,
-        record.remembered(bench.measure),
+        record.remembered(bench.measure, bench.allowance),
         population=options.population,
         generations=options.generations,
         allowance=bench.allowance,

@@ -3,10 +3,10 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from calibration.token_budgets.trials import Shares, Trial
+from calibration.token_budgets.trials import Loss, Shares, Trial, front, stopped
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import InputError
 from edge_qa.files import write_file
@@ -38,14 +38,24 @@ class Record:
         if path is not None and path.exists():
             self.trials = {trial.shares: trial for trial in _read(path, self.search)}
 
-    def remembered(self, measure: Callable[[Shares, int, Sequence[Trial]], Trial]) -> Callable[..., Trial]:
-        """Return `measure` for what is not on record, and the record for the rest."""
+    def remembered(
+        self, measure: Callable[[Shares, int, Sequence[Trial]], Trial], allowance: float
+    ) -> Callable[..., Trial]:
+        """Return `measure` for what is not on record, and the record for the rest.
+
+        allowance: percent points of F1, as for `Workbench`. A trial may be on record from a search with another
+        one, and is measured again if it was stopped early and would not be stopped now.
+        """
 
         def known_or_measured(shares: Shares, generation: int, trials: Sequence[Trial]) -> Trial:
-            if shares not in self.trials:
-                self.trials[shares] = measure(shares, generation, trials)
+            known = self.trials.get(shares)
+            valid = None if known is None else _still_valid(known, trials, allowance)
+            if valid is None:
+                valid = measure(shares, generation, trials)
+            if valid != known:
+                self.trials[shares] = valid
                 self.write()
-            return self.trials[shares]
+            return valid
 
         return known_or_measured
 
@@ -54,6 +64,15 @@ class Record:
         if self.path is not None:
             state = _State(_FORMAT, self.search, tuple(self.trials.values()))
             write_file(self.path, (json.dumps(asdict(state), indent=1, allow_nan=False) + "\n").encode())
+
+
+def _still_valid(known: Trial, trials: Sequence[Trial], allowance: float) -> Trial | None:
+    """Return a trial on record with today's reason for stopping it, or None if there is none and it has to go on."""
+    if known.verdict in ("complete", "not faster") or known.drop is None or known.error is None:
+        return known
+    loss = Loss(known.drop, known.error, known.questions)
+    verdict = stopped(loss, known.latency, front(trials, allowance), allowance)
+    return None if verdict is None else replace(known, verdict=verdict)
 
 
 def _read(path: Path, search: Mapping[str, str]) -> tuple[Trial, ...]:
@@ -68,6 +87,8 @@ def _read(path: Path, search: Mapping[str, str]) -> tuple[Trial, ...]:
         raise InputError(f"is not the state of a search ({problems[0]})", where=path, remedy=_REMEDY)
     if state.format != _FORMAT:
         raise InputError(f"format {state.format}, this release reads {_FORMAT}", where=path, remedy=_REMEDY)
+    # Written by releases whose state held for one drop only.
+    state.search.pop("max_drop", None)
     differing = [
         f"{key}: got {state.search.get(key, 'none')}, wanted {search.get(key, 'none')}"
         for key in sorted(state.search.keys() | search.keys())

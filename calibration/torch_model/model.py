@@ -138,6 +138,8 @@ def untrainable(encoder: Encoder) -> str:
         layer.bottleneck is not None or len(layer.feed_forwards) != 1 for layer in encoder.layers
     ):
         return "its layers have bottlenecks"
+    if any(layer.attention.relative is not None for layer in encoder.layers):
+        return "its attention adds relative positions"
     return ""
 
 
@@ -221,12 +223,22 @@ def activate(x: Tensor, activation: Activation) -> Tensor:
     """Apply the feed-forward activation."""
     if activation == "gelu":
         return functional.gelu(x)
+    if activation == "gelu_10":
+        return functional.gelu(x).clamp(-10, 10)
     if activation == "gelu_tanh":
         return functional.gelu(x, approximate="tanh")
+    if activation == "mish":
+        return functional.mish(x)
+    if activation == "quick_gelu":
+        return x * torch.sigmoid(1.702 * x)
     if activation == "relu":
         return functional.relu(x)
+    if activation == "relu2":
+        return functional.relu(x).square()
     if activation == "silu":
         return functional.silu(x)
+    if activation == "tanh":
+        return torch.tanh(x)
     raise AssertionError(activation)
 
 

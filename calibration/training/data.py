@@ -81,7 +81,8 @@ def training_windows(
     # What is damaged is made anew.
     with (
         contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error),
-        np.load(path, allow_pickle=False) as stored,
+        path.open("rb") as file,  # numpy leaves a damaged one open
+        np.load(file, allow_pickle=False) as stored,
     ):
         return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
     pairs = _pairs(dataset, no_answer, np.random.default_rng(seed))
@@ -161,7 +162,9 @@ def _pairs(dataset: Dataset, no_answer: float, random: np.random.Generator) -> l
             answered.append((example, places[:1]))
     if not no_answer:
         return answered
-    impossible: list[tuple[Example, Places]] = [(example, []) for example in dataset if example.is_impossible]
+    impossible: list[tuple[Example, Places]] = [
+        (example, []) for example in dataset if example.is_impossible and example.labelled
+    ]
     if not impossible:
         impossible = _mismatched(dataset, no_answer, random)
     return answered + impossible

@@ -260,7 +260,8 @@ RECIPES: dict[RecipeName, type[TrainingRecipe]] = {
 def make_recipe(name: RecipeName, values: Mapping[str, Any]) -> TrainingRecipe:
     """Return a recipe from values of any recipe, as a command line has them.
 
-    What the recipe lacks may stand at None or at its default. Raises InputError for all that cannot be, at once.
+    What the recipe lacks may stand at None, or at the default that all others have. Raises InputError for all
+    that cannot be, at once.
     """
     if name not in RECIPES:
         raise InputError(f"recipe: got {name!r}, wanted one of {', '.join(RECIPES)}")
@@ -268,9 +269,11 @@ def make_recipe(name: RecipeName, values: Mapping[str, Any]) -> TrainingRecipe:
     own = {field.name for field in fields(kind)}
     problems = []
     for option, value in values.items():
-        readers = {other: field for other in RECIPES.values() for field in fields(other) if field.name == option}
-        if option not in own and value is not None and value not in {field.default for field in readers.values()}:
-            others = ", ".join(other.name for other in readers)
+        readers = [(other, field) for other in RECIPES.values() for field in fields(other) if field.name == option]
+        defaults = {field.default for _, field in readers}
+        unset = defaults.pop() if len(defaults) == 1 else None
+        if option not in own and value not in (None, unset):
+            others = ", ".join(other.name for other, _ in readers)
             problems.append(f"{option}: {name} does not use it, only {others}; leave it out")
     given = {option: value for option, value in values.items() if option in own and value is not None}
     try:

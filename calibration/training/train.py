@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from calibration.training.folder import STATE, check_state_folder, clear_state_folder, locked
 from calibration.training.options import DEVICES, Device, TrainingRecipe
-from converters.bundle_writer import check_tokenizer
 from converters.checkpoints.checkpoint import Checkpoint, read_checkpoint
 from converters.families import read_encoder
 from converters.families.formats import CHECKPOINT_FORMATS
 from converters.model.compaction import compact
 from converters.model.encoder import Encoder
+from converters.verification.tokenizer import verify_tokenizer
 from edge_qa.errors import CheckpointError, InputError, ResourceError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import scorable
@@ -126,7 +126,9 @@ def _trainable(source: Checkpoint, *, whole: bool = False) -> Encoder:
     from calibration.torch_model.model import untrainable
 
     encoder = read_encoder(source) if whole else compact(read_encoder(source))
-    check_tokenizer(source.tokenizer, encoder.vocabulary, source.path)
+    verify_tokenizer(
+        source.tokenizer, vocabulary=encoder.vocabulary, token_types=encoder.token_types, where=source.path
+    )
     why = untrainable(encoder)
     if why or encoder.family not in CHECKPOINT_FORMATS:
         raise CheckpointError(
@@ -153,7 +155,7 @@ def _teacher(
             remedy="give one with the same tokenizer",
         )
     student = _trainable(source)
-    check_tokenizer(source.tokenizer, encoder.vocabulary, other.path)
+    verify_tokenizer(source.tokenizer, vocabulary=encoder.vocabulary, token_types=encoder.token_types, where=other.path)
     types = (encoder.token_types, max(1, student.token_types))
     # A teacher with none leaves them out.
     if encoder.longest_input < student.longest_input or types[0] > types[1] or 0 < types[0] < types[1]:

@@ -9,7 +9,7 @@ import click
 from converters.conversion import convert as run_conversion
 from converters.model.compaction import CompactionReport, Compatibility
 from converters.pruned_checkpoints.mask_scores import MASK_METHODS
-from edge_qa.cli.app import echo_json
+from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.options import finite
 
 
@@ -55,6 +55,11 @@ from edge_qa.cli.options import finite
     help="Say whether a row that mask scores remove as a whole loses its bias, too; as the checkpoint says by default.",
 )
 @click.option(
+    "--cased/--uncased",
+    default=None,
+    help="Whether a WordPiece vocabulary tells upper from lower case, where the checkpoint does not say so.",
+)
+@click.option(
     "--no-answer-threshold",
     type=float,
     callback=finite,
@@ -75,6 +80,7 @@ def convert(
     mask_method: str | None,
     mask_threshold: float | None,
     mask_bias: bool | None,
+    cased: bool | None,
     no_answer_threshold: float | None,
     force: bool,
     as_json: bool,
@@ -101,6 +107,7 @@ def convert(
         mask_method=mask_method,
         mask_threshold=mask_threshold,
         mask_bias=mask_bias,
+        cased=cased,
         no_answer_threshold=no_answer_threshold,
         force=force,
     )
@@ -112,6 +119,7 @@ def convert(
                 "seconds": round(seconds, 3),
                 "verification": asdict(result.verification),
                 "compaction": None if result.compaction is None else asdict(result.compaction),
+                "notes": list(result.notes),
                 "manifest": asdict(result.manifest),
             }
         )
@@ -120,6 +128,8 @@ def convert(
     size = sum(record.bytes for record in result.manifest.files.values()) / 1e6
     if result.compaction is not None and result.compaction.changed:
         click.echo(_describe_compaction(result.compaction))
+    for note in result.notes:
+        click.echo(f"note: {in_options(note, click.get_current_context().command)}")
     click.echo(
         f"{output}: {model.family}, {model.layers} layers, {model.parameters / 1e6:.2f} M parameters, {size:.1f} MB, "
         f"{seconds:.1f} s\nverified: logits within {result.verification.difference:.1e} of the reference; "

@@ -48,7 +48,7 @@ def import_command(
     if cased and vocab is None:
         raise click.UsageError("--cased needs --vocab; a tokenizer.json says by itself what it does with case")
     result = import_model(
-        model, output, tokenizer=tokenizer, vocab=vocab, lower_case=not cased, static=static, force=force
+        model, output, tokenizer=tokenizer, vocab=vocab, lower_case=False if cased else None, static=static, force=force
     )
     seconds = time.perf_counter() - begin
     if as_json:

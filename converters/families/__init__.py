@@ -28,6 +28,14 @@ def read_encoder(checkpoint: Checkpoint) -> Encoder:
     Mask scores that a pruning left behind are applied as the checkpoint's sparse_args.json says.
     """
     kind = checkpoint.config.get("model_type")
+    if kind is None:
+        named = checkpoint.config.get("architectures")
+        known = [kind for kind in FAMILIES if str(named).lower().startswith(f"['{kind.replace('-', '')}for")]
+        raise CheckpointError(
+            f"names no model_type{f', and architectures {named}' if named else ''}",
+            where=f"{checkpoint.path}/config.json",
+            remedy=f'add "model_type": "{known[0]}"' if known else f"add it: one of {', '.join(FAMILIES)}",
+        )
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise CheckpointError(
             f"model_type {kind!r} is not supported natively, only {', '.join(FAMILIES)} are",

@@ -11,10 +11,10 @@ from converters.families.layout import (
     BERT_LAYER,
     finish,
     norm_epsilon,
+    position_kind,
     prefix_of,
     read_embeddings,
     read_layers,
-    require_absolute_positions,
 )
 from converters.families.reading import TensorReader
 from converters.model.encoder import Encoder
@@ -29,8 +29,9 @@ def read(checkpoint: Checkpoint) -> Encoder:
     prefix = prefix_of(checkpoint, "bert.")
     hidden = reader.integer("hidden_size")
     epsilon = norm_epsilon(reader)
-    require_absolute_positions(reader)
-    embeddings = read_embeddings(reader, f"{prefix}embeddings", hidden, epsilon)
+    positions = position_kind(reader)
+    relative = positions != "absolute"
+    embeddings = read_embeddings(reader, f"{prefix}embeddings", hidden, epsilon, relative=relative)
     layers = read_layers(
         reader,
         f"{prefix}encoder.layer",
@@ -39,6 +40,7 @@ def read(checkpoint: Checkpoint) -> Encoder:
         heads=reader.integer("num_attention_heads"),
         hidden=hidden,
         epsilon=epsilon,
+        positions=positions,
     )
     head = reader.linear("qa_outputs", 2, hidden)
     encoder = Encoder("bert", embeddings, layers, reader.activation("hidden_act"), head)

@@ -5,10 +5,10 @@ from converters.families.layout import (
     BERT_LAYER,
     finish,
     norm_epsilon,
+    position_kind,
     prefix_of,
     read_embeddings,
     read_layers,
-    require_absolute_positions,
 )
 from converters.families.reading import TensorReader
 from converters.model.encoder import Encoder
@@ -32,13 +32,14 @@ def read(checkpoint: Checkpoint) -> Encoder:
     hidden = reader.integer("hidden_size")
     narrow = reader.integer("embedding_size", 128)
     epsilon = norm_epsilon(reader)
-    require_absolute_positions(reader)
+    positions = position_kind(reader)
     embeddings = read_embeddings(
         reader,
         f"{prefix}embeddings",
         narrow,
         epsilon,
         projection=reader.linear(f"{prefix}embeddings_project", hidden, narrow) if narrow != hidden else None,
+        relative=positions != "absolute",
     )
     layers = read_layers(
         reader,
@@ -48,6 +49,7 @@ def read(checkpoint: Checkpoint) -> Encoder:
         heads=reader.integer("num_attention_heads"),
         hidden=hidden,
         epsilon=epsilon,
+        positions=positions,
     )
     head = reader.linear("qa_outputs", 2, hidden)
     activation = reader.activation("hidden_act")

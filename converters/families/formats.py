@@ -7,7 +7,17 @@ from converters.families.layout import BERT_LAYER, LayerNames
 from converters.model.encoder import Activation
 
 # As config.json of transformers names them.
-ACTIVATION_NAMES: dict[Activation, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu"}
+ACTIVATION_NAMES: dict[Activation, str] = {
+    "gelu": "gelu",
+    "gelu_10": "gelu_10",
+    "gelu_tanh": "gelu_new",
+    "mish": "mish",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+    "silu": "silu",
+    "tanh": "tanh",
+}
 
 
 @dataclass(frozen=True)

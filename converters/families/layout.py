@@ -4,9 +4,11 @@ import logging
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.families.reading import TensorReader
-from converters.model.encoder import Attention, Embeddings, FeedForward, Layer, Linear, attention_scale
+from converters.model.encoder import Attention, Embeddings, FeedForward, Layer, Linear, Relative, attention_scale
 from edge_qa.errors import CheckpointError
 
 _logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ class LayerNames:
     up: str
     down: str
     norm: str
+    distance: str = "attention.self.distance_embedding"
 
 
 BERT_LAYER = LayerNames(
@@ -44,10 +47,20 @@ def prefix_of(checkpoint: Checkpoint, prefix: str) -> str:
 
 
 def require_absolute_positions(reader: TensorReader) -> None:
-    """Note a problem if the attention adds relative positions, which no Encoder has."""
+    """Note a problem if the attention adds relative positions, which checkpoints of this family are not read with."""
     position = reader.config.get("position_embedding_type", "absolute")
     if position != "absolute":
         reader.problems.append(f"config position_embedding_type: got {position!r}, wanted 'absolute'")
+
+
+def position_kind(reader: TensorReader) -> str:
+    """How tokens are told apart: "absolute", "relative_key" or "relative_key_query" (Huang et al. 2020)."""
+    kinds = ("absolute", "relative_key", "relative_key_query")
+    position = reader.config.get("position_embedding_type", "absolute")
+    if position not in kinds:
+        reader.problems.append(f"config position_embedding_type: got {position!r}, wanted one of {', '.join(kinds)}")
+        return "absolute"
+    return str(position)
 
 
 def norm_epsilon(reader: TensorReader, default: float | None = None) -> float | None:
@@ -73,8 +86,12 @@ def read_embeddings(
     position_offset: int = 0,
     token_types: bool = True,
     projection: Linear | None = None,
+    relative: bool = False,
 ) -> Embeddings:
-    """Read the three tables and their norm, each row of `size`, sized as config.json says."""
+    """Read the three tables and their norm, each row of `size`, sized as config.json says.
+
+    relative: attention tells positions apart; a table of them may be stored all the same, and is never added.
+    """
     positions = reader.integer("max_position_embeddings", 512)
     if positions <= position_offset:
         reader.problems.append(
@@ -82,9 +99,11 @@ def read_embeddings(
             "rows that stand before the first token's"
         )
     types = f"{name}.token_type_embeddings.weight"
+    places = f"{name}.position_embeddings.weight"
+    reader.used.add(places)
     return Embeddings(
         word=reader.take(f"{name}.word_embeddings.weight", reader.integer("vocab_size"), size),
-        position=reader.take(f"{name}.position_embeddings.weight", positions, size),
+        position=np.zeros((positions, size), np.float32) if relative else reader.take(places, positions, size),
         position_offset=position_offset,
         token_type=reader.take(types, reader.integer("type_vocab_size", 2), size) if token_types else None,
         norm=reader.norm(f"{name}.LayerNorm", size, epsilon),
@@ -101,13 +120,18 @@ def read_layers(
     heads: int,
     hidden: int,
     epsilon: float | None,
+    positions: str = "absolute",
 ) -> tuple[Layer, ...]:
-    """Read name.0, name.1 and so on. heads: of an unpruned layer; only the size of one is taken from it."""
+    """Read name.0, name.1 and so on. heads: of an unpruned layer; only the size of one is taken from it.
+
+    positions: as `position_kind` gives them.
+    """
     if hidden % heads:
         reader.problems.append(f"config: hidden size {hidden} is no multiple of the {heads} attention heads")
     head_size = max(1, hidden // heads)
     return tuple(
-        read_layer(reader, layer, names, hidden, head_size, epsilon) for layer in checked_layers(reader, name, layers)
+        read_layer(reader, layer, names, hidden, head_size, epsilon, positions)
+        for layer in checked_layers(reader, name, layers)
     )
 
 
@@ -121,7 +145,13 @@ def checked_layers(reader: TensorReader, name: str, layers: int) -> list[str]:
 
 
 def read_layer(
-    reader: TensorReader, name: str, names: LayerNames, hidden: int, head_size: int, epsilon: float | None
+    reader: TensorReader,
+    name: str,
+    names: LayerNames,
+    hidden: int,
+    head_size: int,
+    epsilon: float | None,
+    positions: str = "absolute",
 ) -> Layer:
     """Read one layer. Its rows say how many heads and neurons are left, whatever config.json says."""
     query, up = f"{name}.{names.query}", f"{name}.{names.up}"
@@ -135,6 +165,7 @@ def read_layer(
         key=reader.linear(f"{name}.{names.key}", rows, hidden),
         value=reader.linear(f"{name}.{names.value}", rows, hidden),
         output=reader.linear(f"{name}.{names.output}", hidden, rows),
+        relative=None if positions == "absolute" else _relative(reader, name, names, head_size, positions),
     )
     block = FeedForward(
         up=reader.linear(up, width, hidden),
@@ -142,6 +173,12 @@ def read_layer(
         norm=reader.norm(f"{name}.{names.norm}", hidden, epsilon),
     )
     return Layer(attention, reader.norm(f"{name}.{names.attention_norm}", hidden, epsilon), (block,))
+
+
+def _relative(reader: TensorReader, name: str, names: LayerNames, head_size: int, positions: str) -> Relative:
+    distances = 2 * reader.integer("max_position_embeddings", 512) - 1
+    table = reader.take(f"{name}.{names.distance}.weight", distances, head_size)
+    return Relative(table, of_keys=positions == "relative_key_query")
 
 
 def rows_of(reader: TensorReader, name: str) -> int | None:

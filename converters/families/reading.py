@@ -12,12 +12,27 @@ from edge_qa.errors import CheckpointError
 
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_10": "gelu_10",
+    "gelu_accurate": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_python": "gelu",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "mish": "mish",
+    "quick_gelu": "quick_gelu",
     "relu": "relu",
+    "relu2": "relu2",
     "silu": "silu",
     "swish": "silu",
+    "tanh": "tanh",
+}
+# Switches of config.json that change what a model computes, and that no family here has.
+_FOREIGN_SWITCHES = {
+    "is_decoder": "a decoder reads only what came before",
+    "add_cross_attention": "it attends to another text",
+    "is_encoder_decoder": "it has a decoder",
+    "quantization_config": "its weights are quantized; save them as float32",
 }
 _MISSING = np.zeros((0, 0), np.float32)
 
@@ -99,12 +114,16 @@ class TensorReader:
     def finish(self, *, ignored: tuple[str, ...] = ()) -> list[str]:
         """Raise CheckpointError if anything was wrong; else return the names of the tensors nobody asked for.
 
+        Wrong is also a switch of config.json that changes what is computed, and that no family has.
         ignored: beginnings of names that are known to play no part (a pooler, say).
         """
+        self.problems += [
+            f"config {key}: got {self.config[key]!r}, which is not supported ({why})"
+            for key, why in _FOREIGN_SWITCHES.items()
+            if self.config.get(key)
+        ]
         if self.problems:
             shown = self.problems[:20]
             more = f"; and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
-            raise CheckpointError(
-                f"{'; '.join(shown)}{more}", where=self.path, remedy="wanted a complete question-answering checkpoint"
-            )
+            raise CheckpointError(f"{'; '.join(shown)}{more}", where=self.path)
         return sorted(name for name in self.tensors.keys() - self.used if not name.startswith(ignored))

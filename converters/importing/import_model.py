@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from converters.bundle_writer import BundleParts, check_tokenizer, made_by, read_back, write_parts
+from converters.bundle_writer import BundleParts, made_by, read_back, write_parts
 from converters.importing.choose_shape import Shaped, choose_shape
 from converters.importing.compare import Inputs, Limits, Logits, check, largest_difference, pad
 from converters.importing.contract import adapt
@@ -16,13 +15,13 @@ from converters.importing.model_file import Source, one_line, read_source
 from converters.importing.roles import Roles, describe_port, find_roles
 from converters.importing.survey import Survey, survey
 from converters.ir.counting import count
-from converters.tokenization.wordpiece import wordpiece
+from converters.tokenization.tokenizer import CheckpointTokenizer, read_tokenizer_file, read_vocabulary
+from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import TOLERANCE
 from edge_qa.bundle.bundle import new_bundle
 from edge_qa.bundle.manifest import Defaults, Manifest, ModelRecord
 from edge_qa.errors import CheckpointError, InputError
 from edge_qa.files import check_destination
-from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.engine import Engine
 from edge_qa.progress import Progress, no_progress
 
@@ -61,7 +60,7 @@ def import_model(
     *,
     tokenizer: str | os.PathLike[str] | None = None,
     vocab: str | os.PathLike[str] | None = None,
-    lower_case: bool = True,
+    lower_case: bool | None = None,
     static: bool = False,
     force: bool = False,
     progress: Progress = no_progress,
@@ -71,21 +70,22 @@ def import_model(
     The weights stay as they are. Inputs and outputs keep their names and integer types; the
     manifest says which plays which role. A fixed length is freed where the graph computes the same.
     tokenizer: its tokenizer.json; vocab: its vocab.txt, one WordPiece token a line. One of the two.
-    lower_case: with `vocab`, whether the model was trained on lower-cased text.
+    lower_case: with `vocab`, whether the model was trained on lower-cased text; None for yes, with a note where
+    the vocabulary looks otherwise.
     static: keep a fixed length. force: replace an existing destination, at the very end.
     Raises CheckpointError for what cannot be read or is no such model, VerificationError if the
     bundle does not compute what the model computes; then nothing is written.
     """
     target = Path(os.path.abspath(destination))
     path = Path(model)
-    read = [file for file in (model, tokenizer, vocab) if file is not None]
-    check_destination(target, force=force, sources=read)
-    tokenizer_json = _read_tokenizer(tokenizer, vocab, lower_case)
+    sources = [file for file in (model, tokenizer, vocab) if file is not None]
+    check_destination(target, force=force, sources=sources)
+    read = _read_tokenizer(tokenizer, vocab, lower_case)
     progress("read")
     source = read_source(path)
     roles = find_roles(source.model, str(path))
     limits, notes = _find_limits(source, roles)
-    notes = (*roles.notes, *notes, *_check_tokenizer(tokenizer_json, limits.vocabulary, path))
+    notes = (*roles.notes, *notes, *read.notes, *_check_tokenizer(read.content, limits, path))
     progress("compare")
     adapted, io = adapt(source.model, roles)
     shaped = choose_shape(source.model, adapted, roles, limits, keep=static, where=str(path))
@@ -93,7 +93,7 @@ def import_model(
     with new_bundle(target, force=force) as draft:
         progress("write")
         parts = BundleParts(
-            tokenizer=tokenizer_json,
+            tokenizer=read.content,
             card=_card(source),
             model=_describe(shaped, about, limits, str(path)),
             defaults=Defaults.for_length(shaped.longest),
@@ -111,40 +111,27 @@ def import_model(
 
 
 def _read_tokenizer(
-    tokenizer: str | os.PathLike[str] | None, vocab: str | os.PathLike[str] | None, lower_case: bool
-) -> str:
+    tokenizer: str | os.PathLike[str] | None, vocab: str | os.PathLike[str] | None, lower_case: bool | None
+) -> CheckpointTokenizer:
     if (tokenizer is None) == (vocab is None):
         raise InputError(
             "got both or neither", where="tokenizer, vocab", remedy="give the model's tokenizer.json or its vocab.txt"
         )
     if vocab is not None:
-        made: str = wordpiece(Path(vocab), {"do_lower_case": lower_case}).to_str()
-        return made
+        return read_vocabulary(Path(vocab), lower_case=lower_case)
     assert tokenizer is not None
-    path = Path(tokenizer)
-    try:
-        refuse_pointer(path, CheckpointError, path)
-        read = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(
-            f"cannot be read as a tokenizer.json ({one_line(error)})",
-            where=path,
-            remedy="a vocab.txt is given as vocab",
-        ) from None
-    # Training leftovers; the runtime cuts and pads by itself.
-    read.no_truncation()
-    read.no_padding()
-    whole: str = read.to_str()
-    return whole
+    return read_tokenizer_file(Path(tokenizer))
 
 
-def _check_tokenizer(tokenizer_json: str, vocabulary: int, where: Path) -> tuple[str, ...]:
-    ids = check_tokenizer(tokenizer_json, vocabulary, where)
-    if ids < vocabulary:
-        return (f"the tokenizer has {ids} ids, the word embeddings {vocabulary} rows: is it this model's own?",)
-    return ()
+def _check_tokenizer(tokenizer_json: str, limits: Limits, where: Path) -> tuple[str, ...]:
+    rows = limits.vocabulary
+    found = verify_tokenizer(tokenizer_json, vocabulary=rows, token_types=limits.token_types, where=where)
+    if found.ids == rows:
+        return found.notes
+    return (
+        *found.notes,
+        f"the tokenizer has {found.ids} ids, the word embeddings {rows} rows: is it this model's own?",
+    )
 
 
 def _find_limits(source: Source, roles: Roles) -> tuple[Limits, tuple[str, ...]]:

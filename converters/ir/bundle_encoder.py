@@ -23,6 +23,7 @@ from converters.model.encoder import (
     Layer,
     Linear,
     Norm,
+    Relative,
 )
 from edge_qa._openvino import ov, this_core
 from edge_qa.bundle.bundle import Bundle
@@ -37,14 +38,18 @@ def read_back(bundle: Bundle) -> Encoder:
     """
     if bundle.manifest.precision == "int8":
         raise BundleError("is quantized", where=bundle.path, remedy="give the FP16 bundle that it was made from")
+    return BundleReader(read_model(bundle), bundle).encoder()
+
+
+def read_model(bundle: Bundle) -> "ov.Model":
+    """Return the model of a bundle. Raises BundleError."""
     try:
-        model = this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
+        return this_core().read_model(bundle.model_xml, ov.Tensor(bundle.model_bin))
     except RuntimeError:
         raise BundleError("OpenVINO cannot read its model", where=bundle.path, remedy="make the bundle again") from None
-    return _Reader(model, bundle).encoder()
 
 
-class _Reader:
+class BundleReader:
     """Finds nodes by name, and the numpy array of each constant once."""
 
     def __init__(self, model: "ov.Model", bundle: Bundle) -> None:
@@ -54,6 +59,7 @@ class _Reader:
         self.arrays: dict[str, Array] = {}
 
     def encoder(self) -> Encoder:
+        """Return the whole Encoder."""
         names = [f"encoder.layer.{index}" for index in self.count("encoder.layer.{}.attention.norm")]
         layers = [self.layer(name) for name in names]
         scales = [layer.attention.scale for layer in layers if layer.attention.heads]
@@ -64,6 +70,7 @@ class _Reader:
     # The graph
 
     def find(self, name: str, kind: str) -> "ov.Node":
+        """Return the node of a name and kind. Raises BundleError if there is none."""
         node = self.nodes.get(name)
         if node is None or node.get_type_name() != kind:
             raise BundleError(
@@ -97,9 +104,15 @@ class _Reader:
     # Parts of the model
 
     def linear(self, name: str) -> Linear:
+        """Return a product with a bias."""
         return Linear(self.array(self.find(f"{name}.matmul", "MatMul"), 1), self.array(self.find(name, "Add"), 1))
 
+    def table(self, name: str) -> Array:
+        """An embedding table."""
+        return self.array(self.find(name, "Gather"), 0)
+
     def norm(self, name: str) -> Norm:
+        """Return a norm."""
         scaled = self.find(f"{name}.scaled", "Multiply")
         epsilon = None
         if f"{name}.mvn" in self.nodes:
@@ -113,19 +126,21 @@ class _Reader:
         return node.input_value(0).get_node() if node.get_type_name() == "MVN" else node
 
     def embeddings(self) -> Embeddings:
+        """Return the tables and what follows them."""
         offset = "embeddings.position.ids"
         types = "embeddings.token_type"
         return Embeddings(
-            word=self.array(self.find("embeddings.word", "Gather"), 0),
-            position=self.array(self.find("embeddings.position", "Gather"), 0),
+            word=self.table("embeddings.word"),
+            position=self.table("embeddings.position"),
             position_offset=int(self.array(self.find(offset, "Add"), 1)) if offset in self.nodes else 0,
-            token_type=self.array(self.find(types, "Gather"), 0) if types in self.nodes else None,
+            token_type=self.table(types) if types in self.nodes else None,
             norm=self.norm("embeddings.norm"),
             projection=self.linear("embeddings.projection") if "embeddings.projection" in self.nodes else None,
             widen=self.linear("embeddings.widen") if "embeddings.widen" in self.nodes else None,
         )
 
     def layer(self, name: str) -> Layer:
+        """Return one layer."""
         bottleneck = self.bottleneck(name) if f"{name}.bottleneck.input" in self.nodes else None
         attention = self.attention(f"{name}.attention")
         norm = self.norm(f"{name}.attention.norm")
@@ -133,6 +148,7 @@ class _Reader:
         return Layer(attention, norm, tuple(self.feed_forward(f"{name}.ffn.{i}") for i in numbers), bottleneck)
 
     def attention(self, name: str) -> Attention:
+        """Return the attention of a layer; one without heads is its bias."""
         if f"{name}.output.matmul" not in self.nodes:
             bias = self.array(self.added(f"{name}.norm"), 1)
             nothing = _empty(bias.size)
@@ -140,9 +156,17 @@ class _Reader:
         heads = int(self.array(self.find(f"{name}.query.split", "Reshape"), 1)[2])
         scale = float(self.array(self.find(f"{name}.scaled", "Multiply"), 1))
         query, key, value, output = (self.linear(f"{name}.{part}") for part in ("query", "key", "value", "output"))
-        return Attention(heads, scale, query, key, value, output)
+        return Attention(heads, scale, query, key, value, output, self.relative(f"{name}.relative"))
+
+    def relative(self, name: str) -> Relative | None:
+        """Return what attention adds by distance, None where it adds nothing."""
+        if f"{name}.query.rows" not in self.nodes:
+            return None
+        table = self.array(self.find(f"{name}.query.rows", "Gather"), 0)
+        return Relative(table, of_keys=f"{name}.key.rows" in self.nodes)
 
     def feed_forward(self, name: str) -> FeedForward:
+        """Return a feed-forward block; one without neurons is its bias."""
         norm = self.norm(f"{name}.norm")
         if f"{name}.down.matmul" in self.nodes:
             return FeedForward(self.linear(f"{name}.up"), self.linear(f"{name}.down"), norm)
@@ -150,6 +174,7 @@ class _Reader:
         return FeedForward(_empty(bias.size), Linear(np.zeros((bias.size, 0), np.float32), bias), norm)
 
     def bottleneck(self, layer: str) -> Bottleneck:
+        """Return the bottleneck of a layer."""
         name = f"{layer}.bottleneck"
         reads: AttentionInput = "narrow"
         shared = None
@@ -169,13 +194,23 @@ class _Reader:
         )
 
     def activation(self) -> Activation:
-        kinds: dict[str, Activation] = {"Relu": "relu", "Swish": "silu"}
+        """Return the activation, "gelu" where nothing is activated."""
+        kinds: dict[str, Activation] = {
+            "Clamp": "gelu_10",
+            "Mish": "mish",
+            "Multiply": "relu2",
+            "Relu": "relu",
+            "Swish": "silu",
+            "Tanh": "tanh",
+        }
         node = next((node for name, node in self.nodes.items() if name.endswith(".activation")), None)
         if node is None:
             return "gelu"
         if node.get_type_name() == "Gelu":
             exact = str(node.get_attributes()["approximation_mode"]).lower() == "erf"
             return "gelu" if exact else "gelu_tanh"
+        if node.get_type_name() == "Swish" and node.get_input_size() == 2 and float(self.array(node, 1)) != 1:
+            return "quick_gelu"
         return kinds[node.get_type_name()]
 
 

@@ -4,6 +4,7 @@ Names are part of the contract, so that later passes find their place. The parts
 
     encoder.layer.3.attention.{query,key,value}     projections with bias   (batch, tokens, heads*size)
     encoder.layer.3.attention.scores                scaled, masked scores   (batch, heads, tokens, tokens)
+    encoder.layer.3.attention.relative.{query,key}  what distances add      (batch, heads, tokens, tokens)
     encoder.layer.3.attention.probabilities         their softmax           (batch, heads, tokens, tokens)
     encoder.layer.3.attention.context               heads side by side      (batch, tokens, heads*size)
     encoder.layer.3.attention.output                with bias               (batch, tokens, hidden)
@@ -31,6 +32,7 @@ from converters.model.encoder import (
     FeedForward,
     Linear,
     Norm,
+    Relative,
 )
 from edge_qa._openvino import ov
 from edge_qa.bundle.manifest import INPUT_ROLES, OUTPUT_ROLES
@@ -187,6 +189,8 @@ class _Builder:
         key = self.heads(keys_from, attention.key, attention, [0, 2, 3, 1], f"{name}.key")
         value = self.heads(values_from, attention.value, attention, [0, 2, 1, 3], f"{name}.value")
         products = _ops.matmul(query, key, False, False, name=f"{name}.products")
+        if attention.relative is not None:
+            products = self.relative(query, key, products, attention.relative, f"{name}.relative")
         scale = _ops.constant(np.float32(attention.scale))
         scaled = _ops.multiply(products, scale, name=f"{name}.scaled")
         scores = _ops.add(scaled, mask, name=f"{name}.scores")
@@ -196,6 +200,52 @@ class _Builder:
         joined = _ops.constant(np.array([0, 0, attention.value.outputs], np.int64))
         context = _ops.reshape(turned, joined, True, name=f"{name}.context")
         return self.linear(context, attention.output, f"{name}.output")
+
+    def relative(
+        self, query: "ov.Node", key: "ov.Node", products: "ov.Node", relative: Relative, name: str
+    ) -> "ov.Node":
+        """Add to the products what distances add. query: (.., tokens, d), key: (.., d, tokens).
+
+        Every token is multiplied by the rows of all 2 * tokens - 1 distances side by side; `shifted` picks its own.
+        """
+        tokens = _ops.gather(_ops.shape_of(query, "i64"), _axis(2), _axis(0))
+        middle = _ops.constant(np.int64(relative.positions - 1))
+        beyond, below = _ops.add(middle, tokens), _ops.subtract(middle, tokens)
+        table = self.constant(relative.table, f"{name}.table")
+        # The distances of query 0 fall from key to key, those of key 0 rise from query to query.
+        down = _ops.range(_ops.subtract(beyond, _axis(1)), below, _axis(-1), "i64")
+        rows = _ops.gather(table, down, _axis(0), name=f"{name}.query.rows")
+        by_query = _ops.matmul(query, rows, False, True, name=f"{name}.query.products")
+        products = _ops.add(products, self.shifted(by_query, tokens, f"{name}.query"), name=f"{name}.query.added")
+        if relative.of_keys:
+            up = _ops.range(_ops.add(below, _axis(1)), beyond, _axis(1), "i64")
+            rows = _ops.gather(table, up, _axis(0), name=f"{name}.key.rows")
+            by_key = _ops.matmul(key, rows, True, True, name=f"{name}.key.products")
+            turned = _ops.transpose(
+                self.shifted(by_key, tokens, f"{name}.key.shifted"),
+                _ops.constant(np.array([0, 1, 3, 2], np.int64)),
+                name=f"{name}.key",
+            )
+            products = _ops.add(products, turned, name=f"{name}.key.added")
+        return products
+
+    def shifted(self, x: "ov.Node", tokens: "ov.Node", name: str) -> "ov.Node":
+        """From (.., tokens, 2 * tokens - 1) take columns tokens - 1 - i to 2 * tokens - 2 - i of row i.
+
+        With one more column the rows lie 2 * tokens apart, so that in one line of numbers a step of
+        2 * tokens - 1 moves one row down and one column left.
+        """
+        one, nothing = _axis(1), _ops.constant(np.array([0, 0, 0, 0], np.int64))
+        end = _ops.constant(np.array([0, 0, 0, 1], np.int64))
+        padded = _ops.pad(x, nothing, end, "constant", _ops.constant(np.float32(0)))
+        line = _ops.reshape(padded, _ops.constant(np.array([0, 0, -1], np.int64)), True)
+        width = _ops.subtract(_ops.add(tokens, tokens), one)
+        first = _ops.subtract(tokens, one)
+        flat = _slice(line, first, _ops.add(first, _ops.multiply(tokens, width)), 2)
+        ahead = _ops.constant(np.array([0, 0], np.int64))
+        whole = _ops.concat([ahead, _as_list(tokens), _as_list(width)], 0)
+        square = _ops.reshape(flat, whole, True)
+        return _slice(square, _axis(0), tokens, 3, name=name)
 
     def feed_forward(self, x: "ov.Node", block: FeedForward, name: str) -> "ov.Node":
         if block.width:
@@ -227,6 +277,15 @@ def _constant(array: Array, name: str) -> "ov.Node":
     return node
 
 
+def _as_list(scalar: "ov.Node") -> "ov.Node":
+    return _ops.unsqueeze(scalar, _axis(0))
+
+
+def _slice(x: "ov.Node", start: "ov.Node", stop: "ov.Node", axis: int, name: str | None = None) -> "ov.Node":
+    step, axes = _ops.constant(np.array([1], np.int64)), _ops.constant(np.array([axis], np.int64))
+    return _ops.slice(x, _as_list(start), _as_list(stop), step, axes, name=name)
+
+
 def _axis(value: int) -> "ov.Node":
     return _ops.constant(np.int64(value))
 
@@ -234,10 +293,21 @@ def _axis(value: int) -> "ov.Node":
 def _activate(x: "ov.Node", activation: Activation, name: str) -> "ov.Node":
     if activation == "gelu":
         return _ops.gelu(x, "erf", name=name)
+    if activation == "gelu_10":
+        return _ops.clamp(_ops.gelu(x, "erf", name=f"{name}.gelu"), -10.0, 10.0, name=name)
     if activation == "gelu_tanh":
         return _ops.gelu(x, "tanh", name=name)
+    if activation == "mish":
+        return _ops.mish(x, name=name)
+    if activation == "quick_gelu":
+        return _ops.swish(x, _ops.constant(np.float32(1.702)), name=name)
     if activation == "relu":
         return _ops.relu(x, name=name)
+    if activation == "relu2":
+        kept = _ops.relu(x, name=f"{name}.relu")
+        return _ops.multiply(kept, kept, name=name)
     if activation == "silu":
         return _ops.swish(x, name=name)
+    if activation == "tanh":
+        return _ops.tanh(x, name=name)
     raise AssertionError(activation)

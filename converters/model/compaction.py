@@ -186,7 +186,12 @@ def _erf(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 _ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "gelu": lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))),
+    "gelu_10": lambda x: np.clip(0.5 * x * (1 + _erf(x * math.sqrt(0.5))), -10, 10),
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "quick_gelu": lambda x: 0.5 * x * (1 + np.tanh(1.702 * x / 2)),
     "relu": lambda x: np.maximum(x, 0),
+    "relu2": lambda x: np.maximum(x, 0) ** 2,
     "silu": lambda x: 0.5 * x * (1 + np.tanh(x / 2)),
+    "tanh": np.tanh,
 }

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 T = TypeVar("T")
-Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
+# gelu_10: clipped to -10..10. quick_gelu: x * sigmoid(1.702 x). relu2: the square of relu.
+Activation = Literal["gelu", "gelu_10", "gelu_tanh", "mish", "quick_gelu", "relu", "relu2", "silu", "tanh"]
 AttentionInput = Literal["shared", "narrow", "whole"]
 
 
@@ -50,7 +51,8 @@ class Norm:
 class Embeddings:
     """norm(word + position + token_type), then an optional projection to H.
 
-    word: (vocabulary, E). position: (positions, E); row i + position_offset belongs to token i.
+    word: (vocabulary, E). position: (positions, E); row i + position_offset belongs to token i, and is zero
+    where attention tells positions apart by itself.
     token_type: (types, E), or None where the family has none.
     widen: MobileBERT's first step, before positions and types are added; these are then (.., H).
     Of 3E inputs it reads the next token, the token and the previous one side by side, zeros where
@@ -67,12 +69,30 @@ class Embeddings:
 
 
 @dataclass(frozen=True, eq=False)
+class Relative:
+    """What a score gains by the distance of its two tokens (Shaw et al. 2018, arXiv 1803.02155; Huang et al. 2020).
+
+    table: (2 * positions - 1, d), the same for every head; row i - j + positions - 1 belongs to query i and key j.
+    The score gains query @ row, before it is scaled; with `of_keys` also key @ row.
+    """
+
+    table: Array
+    of_keys: bool = False
+
+    @property
+    def positions(self) -> int:
+        """The longest input that the table reaches over, tokens."""
+        return (int(self.table.shape[0]) + 1) // 2
+
+
+@dataclass(frozen=True, eq=False)
 class Attention:
     """Multi-head attention over `heads` heads; a layer may have none, then only output.bias is left.
 
     query, key: (n*d, in). value: (n*v, in). output: (H, n*v).
     scale: what the scores are multiplied by, 1/sqrt of the head size the model was trained with;
     a head that was narrowed later keeps it.
+    relative: what is added to the scores by distance, or None.
     """
 
     heads: int
@@ -81,6 +101,7 @@ class Attention:
     key: Linear
     value: Linear
     output: Linear
+    relative: Relative | None = None
 
     @property
     def key_size(self) -> int:

@@ -56,14 +56,21 @@ def multiply_adds(encoder: Encoder, tokens: int) -> int:
     """Return the multiply-adds of all matrix products for one input of `tokens` tokens.
 
     A weight (out, in) costs out * in for each token; one head with keys of size d and values of
-    size v costs (d + v) * tokens^2 for its scores and its mixture.
+    size v costs (d + v) * tokens^2 for its scores and its mixture, and d for each distance that it knows.
     """
     weights = sum(int(weight.size) for _, weight in matrices(encoder))
-    return weights * tokens + sum(_attending(layer.attention) for layer in encoder.layers) * tokens**2
+    far = sum(_telling_apart(layer.attention) for layer in encoder.layers) * (2 * tokens - 1)
+    return (weights + far) * tokens + sum(_attending(layer.attention) for layer in encoder.layers) * tokens**2
 
 
 def _attending(attention: Attention) -> int:
     return attention.heads * (attention.key_size + attention.value_size)
+
+
+def _telling_apart(attention: Attention) -> int:
+    if attention.relative is None:
+        return 0
+    return attention.heads * attention.key_size * (1 + attention.relative.of_keys)
 
 
 def head_multiply_adds(attention: Attention, tokens: int) -> int:

@@ -103,6 +103,13 @@ class _Dropper:
     def __init__(self, model: "ov.Model", keep: Keep) -> None:
         self.nodes: dict[str, ov.Node] = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
         self.keep = keep
+        if any(name.endswith(".attention.relative.query") for name in self.nodes):
+            raise BundleError(
+                "its attention adds relative positions, and tokens that are dropped would change the distances of "
+                "the others",
+                where="token dropping",
+                remedy="use a model with absolute positions",
+            )
         self.head_weight, self.head_bias = self.head()
         self.counts, self.most = self.count()
         # Added to a token's score, (batch, tokens left): what is not there comes last.

@@ -103,6 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         refuse_pointer(path, CheckpointError, path)
         settings = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(settings, ensure_ascii=False).encode()  # half a character, such as "\\ud800", is no text
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"not JSON ({error})", where=path, remedy="download the checkpoint again") from None
     if not isinstance(settings, dict):

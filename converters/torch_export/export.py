@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.bundle_writer import Built, check_tokenizer, licence_of, made_by, read_back
+from converters.bundle_writer import Built, languages_of, licence_of, made_by, read_back
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.ir.counting import count
 from converters.torch_export.transformers_model import LONGEST, Inputs, TorchModel, torch_versions
+from converters.verification.tokenizer import verify_tokenizer
 from converters.verification.verify import TOLERANCE, Verification, relative_difference
 from edge_qa._openvino import ov
 from edge_qa.bundle.bundle import Draft
@@ -31,7 +32,9 @@ def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
     """
     template = TextTokenizer(source.tokenizer, f"{source.path}: tokenizer").template
     network = TorchModel(source, template)
-    check_tokenizer(source.tokenizer, network.vocabulary, source.path)
+    tokenizer = verify_tokenizer(
+        source.tokenizer, vocabulary=network.vocabulary, token_types=network.token_types, where=source.path
+    )
     progress("build")
     sample = sample_pairs(network, template, _ROUNDED)
     original = network.logits(sample)
@@ -43,7 +46,7 @@ def export(source: Checkpoint, *, progress: Progress = no_progress) -> Built:
         return Verification(_difference(draft, destination, network, template), rounding, len(_VERIFIED))
 
     step = made_by("convert", {"through": "torch"}, source.sha256, **torch_versions())
-    return Built(model, _describe(network, model), step, verified)
+    return Built(model, _describe(network, model), step, verified, (*source.notes, *tokenizer.notes))
 
 
 def sample_pairs(network: TorchModel, template: PairTemplate, lengths: tuple[int, ...]) -> Inputs:
@@ -93,6 +96,7 @@ def _describe(network: TorchModel, model: "ov.Model") -> ModelRecord:
         multiply_adds_384=cost.multiply_adds,
         sparsity=cost.sparsity,
         licence=licence_of(network.source.card),
+        languages=languages_of(network.source.card),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.model.encoder import Activation, Array, Attention, Encoder, FeedForward, Layer, Linear, Norm
+from converters.model.encoder import Activation, Array, Attention, Encoder, FeedForward, Layer, Linear, Norm, Relative
 
 Float = NDArray[np.float32]
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -109,12 +109,25 @@ def attention_context(keys_from: Float, values_from: Float, attention: Attention
     query = split(apply_linear(keys_from, attention.query))
     key = split(apply_linear(keys_from, attention.key))
     value = split(apply_linear(values_from, attention.value))
-    scores = query @ key.transpose(0, 1, 3, 2) * np.float32(attention.scale)
+    scores = query @ key.transpose(0, 1, 3, 2)
+    if attention.relative is not None:
+        scores = scores + _relative_scores(query, key, attention.relative)
+    scores = scores * np.float32(attention.scale)
     scores = np.where(mask, scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     context: Float = (weights @ value).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
     return context
+
+
+def _relative_scores(query: Float, key: Float, relative: Relative) -> Float:
+    """Return what distances add to the scores of query and key, (batch, heads, tokens, d) each."""
+    places = np.arange(query.shape[2])
+    rows = _rows(relative.table, places[:, None] - places + relative.positions - 1)
+    scores: Float = np.einsum("bhid,ijd->bhij", query, rows, optimize=True)
+    if relative.of_keys:
+        scores = scores + np.einsum("bhjd,ijd->bhij", key, rows, optimize=True)
+    return scores
 
 
 def neurons(x: Float, block: FeedForward, activation: Activation) -> Float:
@@ -126,11 +139,21 @@ def _activate(x: Float, activation: Activation) -> Float:
     result: Float
     if activation == "gelu":
         result = np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
+    elif activation == "gelu_10":
+        result = np.clip(_activate(x, "gelu"), np.float32(-10), np.float32(10))
     elif activation == "gelu_tanh":
         inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
         result = np.float32(0.5) * x * (1 + np.tanh(inner))
+    elif activation == "mish":
+        result = x * np.tanh(np.logaddexp(np.float32(0), x))
+    elif activation == "quick_gelu":
+        result = x / (1 + np.exp(np.minimum(np.float32(-1.702) * x, 88)))
     elif activation == "relu":
         result = np.maximum(x, 0)
+    elif activation == "relu2":
+        result = np.square(np.maximum(x, 0))
+    elif activation == "tanh":
+        result = np.tanh(x)
     else:
         assert activation == "silu"
         result = x / (1 + np.exp(np.minimum(-x, 88)))  # exp(89) overflows

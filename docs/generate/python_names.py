@@ -56,7 +56,7 @@ def tidy_docstring(lines: Sequence[str]) -> list[str]:
     for line in lines:
         stripped = line.strip()
         item = bool(_ITEM.match(stripped))
-        if item or (tidy and tidy[-1] and _begins_paragraph(stripped)):
+        if item or (tidy and tidy[-1].endswith((".", ")", ":")) and _begins_paragraph(stripped)):
             tidy.append("")
         inside_item = (item or inside_item) and bool(stripped)
         indent = "   " if inside_item and not item else ""
@@ -65,7 +65,9 @@ def tidy_docstring(lines: Sequence[str]) -> list[str]:
 
 
 def _begins_paragraph(line: str) -> bool:
-    return bool(re.match(r"(?:[a-z_][\w.]*(?:, |: )){1,6}\S", line) and ": " in line[:60] and line[0].islower())
+    return line.startswith("Raises ") or bool(
+        re.match(r"(?:[a-z_][\w.]*(?:, |: )){1,6}\S", line) and ": " in line[:60] and line[0].islower()
+    )
 
 
 def _plain(line: str) -> str:

@@ -22,6 +22,7 @@ from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
+from edge_qa.inference.choice import EngineName
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
@@ -63,6 +64,7 @@ def bench(
     starts: int = 5,
     threads: int | None = None,
     budgets: Sequence[str] = (FULL_BUDGET,),
+    engine: EngineName = "auto",
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> BenchReport:
@@ -72,11 +74,12 @@ def bench(
     questions: how many of each length (20) and of the data set (200), spread over it.
     repeat: how often each one is asked. starts: fresh processes a bundle; 0 for no cold start.
     budgets: every bundle is timed with each of these token budgets.
+    engine: as for `QuestionAnswerer.load`.
     Raises InputError for a length that a bundle cannot take or a budget that it lacks, and what loading raises.
     """
     _check(bundles, lengths, budgets, questions=questions, repeat=repeat, starts=starts)
     timed = [(path, budget) for path in bundles for budget in dict.fromkeys(budgets)]
-    answerers = [QuestionAnswerer.load(path, threads=threads, budget=budget) for path, budget in timed]
+    answerers = [QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine) for path, budget in timed]
     if lengths is None:
         longest = min(answerer.max_seq_len for answerer in answerers)
         lengths = () if data is not None else [length for length in DEFAULT_LENGTHS if length <= longest] or [longest]
@@ -93,7 +96,7 @@ def bench(
     machine, begin = this_machine(threads), CPUTime.now()
     tokens = min(_START_TOKENS, *(answerer.max_seq_len for answerer in answerers))
     first_pairs = [made.pair(tokens, seed=seed) for made in texts]
-    fresh = _start(timed, first_pairs, starts, threads, steps)
+    fresh = _start(timed, first_pairs, starts, threads, engine, steps)
     samples = _measure(answerers, workloads, repeat, steps)
     others = CPUTime.now().others_since(begin)
     results = []
@@ -182,6 +185,7 @@ def _start(
     pairs: Sequence[Pair],
     starts: int,
     threads: int | None,
+    engine: EngineName,
     steps: _Steps,
 ) -> list[list[FreshProcess]]:
     """timed: (bundle, budget) pairs."""
@@ -191,7 +195,9 @@ def _start(
             # One of the processes goes on to every length, for its memory.
             last = turn == starts - 1
             path, budget = timed[number]
-            run = run_fresh_process(path, *pairs[number], threads=threads, budget=budget, every_length=last)
+            run = run_fresh_process(
+                path, *pairs[number], threads=threads, budget=budget, engine=engine, every_length=last
+            )
             runs[number].append(run)
             steps.add(1)
     return runs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InferenceError, ResourceError
+from edge_qa.inference.choice import EngineName
 
 # The clock is read before anything is imported: what comes before is the interpreter's start.
 _FIRST_STATEMENTS = "import time; begin = time.monotonic(); from edge_qa.bench.first_answer import main; main(begin)"
@@ -54,6 +55,7 @@ def run_fresh_process(
     *,
     threads: int | None = None,
     budget: str = FULL_BUDGET,
+    engine: EngineName = "auto",
     every_length: bool = False,
 ) -> FreshProcess:
     """Answer one question in a new process of this interpreter, with the same code and environment.
@@ -65,6 +67,7 @@ def run_fresh_process(
         "bundle": os.path.abspath(bundle),
         "threads": threads,
         "budget": budget,
+        "engine": engine,
         "question": question,
         "context": context,
         "every_length": every_length,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from edge_qa.bench.fresh_process import Start
 from edge_qa.evaluation.evaluate import Latency, shown_name
 from edge_qa.system.cpu import CAP_VARIABLE
-from edge_qa.system.machine import Machine
+from edge_qa.system.machine import DISTURBED, Machine
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,4 @@ def describe_machine(report: BenchReport) -> list[str]:
 
 def warning(report: BenchReport) -> str:
     """Return what makes the figures doubtful, or nothing."""
-    if not report.disturbed:
-        return ""
-    return "the machine was busy with something else: times are longer than they need be; the ratios hold better"
+    return DISTURBED if report.disturbed else ""

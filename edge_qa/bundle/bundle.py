@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import mmap
 import os
 import stat
 import weakref
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from edge_qa.bundle.ir_check import check_ir
 from edge_qa.bundle.manifest import (
     CARD,
-    CONFIDENCE_FORMAT,
     FORMAT,
     MANIFEST_NAME,
     MODEL_BIN,
     MODEL_XML,
+    PACKED_MODEL,
     TOKENIZER,
     FileRecord,
     Manifest,
@@ -57,6 +58,7 @@ class Bundle:
         """Read a bundle folder and check every byte of it; if it is replaced meanwhile, read what replaced it.
 
         model_later: leave the model's files alone; `read` reads and checks them if they are needed.
+        That of the native engine is always left: it is mapped, and checked, by the engine.
         Raises BundleError if the folder is no bundle, is of another format, or differs in any byte
         from what was written.
         """
@@ -74,7 +76,7 @@ class Bundle:
         manifest = _read_manifest(folder, descriptor)
         contents, later = {}, {}
         for name, record in manifest.files.items():
-            if not (model_later and name.endswith((".xml", ".bin"))):
+            if not (name == PACKED_MODEL or (model_later and name.endswith((".xml", ".bin")))):
                 contents[name] = _read_checked(_open_file(folder, descriptor, name), folder / name, record)
             else:
                 try:
@@ -110,6 +112,17 @@ class Bundle:
             return self.contents[name].tobytes().decode()
         except UnicodeDecodeError as error:
             raise BundleError(f"not UTF-8 at byte {error.start}", where=self.path / name, remedy=_RESTORE) from None
+
+    def map(self, name: str) -> mmap.mmap:
+        """Return one file, mapped read-only; its bytes are for the caller to check. Raises BundleError."""
+        path = self.path / name
+        try:
+            if name in self.later:
+                return self.later[name].map()
+            with _opened(self.path) as descriptor:
+                return _open_file(self.path, descriptor, name).map()
+        except (OSError, ValueError) as error:  # an empty file is a ValueError
+            raise _unreadable(path, error) from None
 
     def source(self) -> "Source":
         """Return what gives this bundle once more: the folder it was read from, or itself if that has other bytes."""
@@ -191,8 +204,7 @@ class Draft:
     def seal(self, **parts: Any) -> Manifest:
         """Hash the files that are there and write bundle.json with the other `parts` of the Manifest."""
         files = {path.name: _record(path) for path in sorted(self.folder.iterdir()) if path.name != MANIFEST_NAME}
-        lowest = FORMAT if parts.get("confidence") is None else CONFIDENCE_FORMAT
-        manifest = Manifest(format=lowest, digest="", files=files, **parts)
+        manifest = Manifest(format=FORMAT, digest="", files=files, **parts)
         manifest = replace(manifest, digest=manifest.compute_digest())
         content = manifest.to_bytes()
         read_manifest(content, MANIFEST_NAME)  # what is written can be read back
@@ -231,6 +243,10 @@ class _OpenFile:
         while done < size and (step := os.preadv(self._descriptor, [content.data[done:]], done)):
             done += step
         return content[:done]
+
+    def map(self) -> mmap.mmap:
+        """Return the file, mapped read-only; it stays when this value goes."""
+        return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import BundleError, InputError
 
-# A bundle says the lowest format that holds what it says: 2 has `confidence`.
-FORMAT, CONFIDENCE_FORMAT = 1, 2
+# 2 added `languages` to the model, 3 `confidence`; both earlier ones are still read.
+FORMAT = 3
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
+# What `edge-qa pack-native` adds: the model for the native engine.
+PACKED_MODEL = "model.native"
 REQUIRED_FILES = (MODEL_XML, MODEL_BIN, TOKENIZER, CARD)
 # The name of model.xml among the budgets: every token is kept.
 FULL_BUDGET = "full"
@@ -59,6 +61,7 @@ class ModelRecord:
     multiply_adds_384: int  # of all matrix products for one input of 384 tokens
     sparsity: float  # share of zeros in the weights of the encoder's matrix products, 0..1
     licence: str | None
+    languages: tuple[str, ...] | None = None  # as the model card names them: en, de, multilingual
 
 
 @dataclass(frozen=True)
@@ -231,16 +234,18 @@ class Manifest:
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def _content(self) -> dict[str, Any]:
+        """What bundle.json holds, without the keys that its format lacks."""
+        content = asdict(self)
+        if self.format < 2:
+            del content["model"]["languages"]
+        if self.format < 3:
+            del content["confidence"]
+        return content
+
     def to_bytes(self) -> bytes:
         """Return bundle.json; the same manifest always gives the same bytes."""
         return (json.dumps(self._content(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-    def _content(self) -> dict[str, Any]:
-        """What bundle.json says; a manifest of format 1 has no `confidence`."""
-        content = asdict(self)
-        if self.confidence is None:
-            del content["confidence"]
-        return content
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
@@ -252,13 +257,11 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         raise BundleError(f"not JSON ({error})", where=where, remedy=remedy) from None
     if not isinstance(raw, dict) or not isinstance(raw.get("format"), int):
         raise BundleError("not a bundle manifest (no integer `format`)", where=where, remedy=remedy)
-    if not FORMAT <= raw["format"] <= CONFIDENCE_FORMAT:
-        newer = raw["format"] > CONFIDENCE_FORMAT
+    if not 1 <= raw["format"] <= FORMAT:
+        newer = raw["format"] > FORMAT
         hint = "install a newer edge-qa" if newer else "make the bundle again"
         raise BundleError(
-            f"bundle format {raw['format']}, this release reads formats {FORMAT} to {CONFIDENCE_FORMAT}",
-            where=where,
-            remedy=hint,
+            f"bundle format {raw['format']}, this release reads formats 1 to {FORMAT}", where=where, remedy=hint
         )
     problems: list[str] = []
     manifest = decode(Manifest, raw, "manifest", problems)
@@ -302,8 +305,6 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
-    if (manifest.format == CONFIDENCE_FORMAT) != (manifest.confidence is not None):
-        problems.append(f"manifest.format: got {manifest.format}, wanted {CONFIDENCE_FORMAT} with a confidence only")
     for name in ("answer", "none") if manifest.confidence is not None else ():
         if set(getattr(manifest.confidence, name)) != set(CONFIDENCE_TERMS):
             problems.append(f"manifest.confidence.{name}: wanted the terms {', '.join(CONFIDENCE_TERMS)}")

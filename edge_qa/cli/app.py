@@ -74,6 +74,9 @@ COMMANDS: dict[str, Entry] = {
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
+    "pack-native": Entry(
+        "converters.cli.pack_native", "Prepare a bundle for the native engine of edge-qa-kernels.", "pack_native"
+    ),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
     "search-budgets": Entry(
         "calibration.cli.search_budgets", "Find faster token budgets for a bundle.", "search_budgets"

@@ -12,6 +12,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import (
     budget_option,
+    engine_option,
     limit_options,
     min_confidence_option,
     no_answer_option,
@@ -20,9 +21,10 @@ from edge_qa.cli.options import (
 )
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.git_lfs import refuse_pointer
+from edge_qa.inference.choice import EngineName
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
+from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
@@ -50,6 +52,7 @@ _LONG_TEXT = 50_000
 @limit_options
 @within_option
 @precision_option
+@engine_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
@@ -78,6 +81,7 @@ def ask(
     max_question_len: int | None,
     within: Within,
     precision: Literal["f32", "bf16"],
+    engine: EngineName,
     threads: int | None,
     cache: str | None,
     budget: str,
@@ -89,7 +93,9 @@ def ask(
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, cache=cache, budget=budget)
+    answerer = QuestionAnswerer.load(
+        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+    )
     results = [
         (
             question,
@@ -152,10 +158,4 @@ def _read(name: str) -> str:
         raise InputError(
             f"cannot be read ({os.strerror(error.errno or 0)})", where=name, remedy="give a text file"
         ) from None
-    refuse_pointer(content, InputError, name)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=name, remedy="convert it, for example with iconv"
-        ) from None
+    return decode_text(content, name)

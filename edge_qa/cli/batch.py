@@ -4,9 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import (
     budget_option,
+    engine_option,
     limit_options,
     min_confidence_option,
     no_answer_option,
@@ -25,15 +26,20 @@ from edge_qa.cli.options import (
 )
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
+from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
-from edge_qa.git_lfs import refuse_pointer
 from edge_qa.inference.batching import BATCH
+from edge_qa.inference.choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
 
 if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision
+
+
+# So much of its work a power cut may take.
+_SYNC_SECONDS = 5.0
 
 
 @click.command()
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
 @limit_options
 @within_option
 @precision_option
+@engine_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
@@ -78,6 +85,7 @@ def batch(
     max_question_len: int | None,
     within: Within,
     precision: "ComputePrecision",
+    engine: EngineName,
     threads: int | None,
     budget: str,
 ) -> None:
@@ -86,6 +94,8 @@ def batch(
     One line comes out for each line that goes in, in the same order: {"id", "answers"}, or {"id",
     "error"} for a line that cannot be used, which does not stop the rest. The id is the line's number
     where it has none; --resume compares nothing but ids. Exit code 4 if any line had an error.
+
+    Files of SQuAD, arrays of JSON and plain text (.txt) are read as well, gzipped or not; blank lines are passed over.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
@@ -93,14 +103,14 @@ def batch(
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget)
+    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     answerer.check_confidence(min_confidence)
     done, total = len(finished), _count(source)
     show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
-        rows = _rows(lines)
+        rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)
         for number, identity in enumerate(finished, 1):
             row = next(rows, None)
             if row is None:
@@ -155,24 +165,10 @@ def batch(
         raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
 
 
-# So much of its work a power cut may take.
-_SYNC_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of the input. A line that cannot be read has an error, and an empty question."""
-
-    id: Any
-    question: str = ""
-    context: str = ""
-    error: str = ""
-
-
 class _RowReading(Reading):
     """A line on its way through the model."""
 
-    def __init__(self, row: _Row, limits: Limits) -> None:
+    def __init__(self, row: Row, limits: Limits) -> None:
         super().__init__(row.question, row.context, limits)
         self.row = row
 
@@ -213,43 +209,13 @@ class _Sink:
             ) from None
 
 
-def _rows(lines: Iterable[bytes]) -> Iterator[_Row]:
-    for number, line in enumerate(lines, 1):
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield _Row(number, error=f"line {number}: not JSON ({error})")
-            continue
-        if not isinstance(value, dict):
-            yield _Row(number, error=f"line {number}: got {type(value).__name__}, wanted an object")
-            continue
-        wrong = [key for key in ("question", "context") if not isinstance(value.get(key), str)]
-        identity = value.get("id", number)
-        if not _is_id(identity):
-            yield _Row(number, error=f"line {number}: id is neither text nor a whole number")
-            continue
-        if wrong:
-            yield _Row(identity, error=f"line {number}: {' and '.join(wrong)} missing or no text")
-        else:
-            yield _Row(identity, value["question"], value["context"])
-
-
-def _is_id(value: Any) -> bool:
-    """True for what can be written back: a whole number, or text that is valid Unicode."""
-    if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 @contextmanager
-def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[Iterable[bytes], _Sink]]:
-    """The lines that come in and the file that lines go out to."""
+def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], _Sink]]:
+    """What questions come from and the file that lines go out to."""
     with ExitStack() as stack:
-        lines: Iterable[bytes] = sys.stdin.buffer
+        lines: IO[bytes] = sys.stdin.buffer
         if source != "-":
             try:
-                if Path(source).is_file():
-                    refuse_pointer(Path(source), InputError, source)
                 lines = stack.enter_context(Path(source).open("rb"))
             except OSError as error:
                 raise InputError(
@@ -266,12 +232,13 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
                 ) from None
         sink = _Sink(file, output)
         stack.callback(sink.sync)
-        yield _told(lines, source), sink
+        yield lines, sink
 
 
-def _told(lines: Iterable[bytes], source: str) -> Iterator[bytes]:
+def _told(rows: Iterator[Row], source: str) -> Iterator[Row]:
+    """The rows; what the system says of a source that cannot be read on is one line."""
     try:
-        yield from lines
+        yield from rows
     except OSError as error:
         where = "standard input" if source == "-" else source
         raise InputError(
@@ -311,8 +278,8 @@ def _finished(output: Path) -> tuple[list[Any], int]:
 
 
 def _count(source: str) -> int | None:
-    """How many lines there are to do, for the progress; unknown for standard input."""
-    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file():
+    """How many lines there are to do, for the progress; unknown for standard input and where lines are not counted."""
+    if source == "-" or not sys.stderr.isatty() or not Path(source).is_file() or source.endswith(".txt"):
         return None
     with Path(source).open("rb") as file:
-        return sum(1 for _ in file)
+        return sum(1 for line in file if line.strip()) if is_lines(file.peek(4096)) else None

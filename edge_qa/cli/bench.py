@@ -9,9 +9,10 @@ from edge_qa.bench.bench import bench as run_bench
 from edge_qa.bench.page import bench_page
 from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option
+from edge_qa.cli.options import budgets_option, engine_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
+from edge_qa.inference.choice import EngineName
 
 
 def _lengths(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -57,6 +58,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @budgets_option
+@engine_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Make the texts with this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of text.")
 @click.option(
@@ -75,6 +77,7 @@ def bench(
     starts: int,
     threads: int | None,
     budgets: tuple[str, ...],
+    engine: EngineName,
     seed: int,
     as_json: bool,
     html: Path | None,
@@ -95,6 +98,7 @@ def bench(
         starts=starts,
         threads=threads,
         budgets=budgets,
+        engine=engine,
         seed=seed,
         progress=progress_bars(),
     )

@@ -7,12 +7,14 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option, no_answer_option
+from edge_qa.cli.options import budgets_option, engine_option, language_option, no_answer_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
-from edge_qa.evaluation.evaluate import Evaluation, shown_name
+from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
 from edge_qa.files import check_file, write_file
+from edge_qa.inference.choice import EngineName
+from edge_qa.system.machine import DISTURBED
 
 
 @click.command()
@@ -29,11 +31,13 @@ from edge_qa.files import check_file, write_file
     metavar="N",
     help="Use this many questions, spread over the data; all by default.",
 )
+@language_option
 @no_answer_option
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
 @budgets_option
+@engine_option
 @click.option(
     "--predictions",
     type=click.Path(path_type=Path),
@@ -45,9 +49,11 @@ def evaluate(
     bundles: tuple[Path, ...],
     data: Path,
     limit: int | None,
+    language: str | None,
     no_answer_threshold: float | None,
     threads: int | None,
     budgets: tuple[str, ...],
+    engine: EngineName,
     predictions: Path | None,
     force: bool,
     as_json: bool,
@@ -58,9 +64,9 @@ def evaluate(
     """
     if predictions is not None:
         check_file(predictions, force=force, sources=[data, *bundles])
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, language=language)
     answerers = [
-        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget))
+        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine))
         for path in bundles
         for budget in dict.fromkeys(budgets)
     ]
@@ -80,20 +86,20 @@ def evaluate(
 
 
 def table(results: list[Evaluation]) -> str:
-    """Scores and times, a row each, with the speed relative to the first."""
+    """Scores and times, a row each, with the speed relative to the first, question by question."""
     first = results[0]
     width = max(6, *(len(result.bundle) for result in results))
     lines = [
-        f"{first.dataset}: {first.scores.questions} questions, SQuAD {first.metric} metric",
+        f"{first.dataset}: {first.scores.questions} questions, {metric_name(first)}",
         f"{'bundle':{width}}  {'EM':>6} {'F1':>6}  {'mean ms':>8} {'p50':>6} {'p90':>6} {'p99':>6}  "
-        f"{'speed':>6}  outside inference",
+        f"{'speed (95 % interval)':>22}  outside inference",
     ]
     for result in results:
         scores, latency = result.scores, result.latency
         lines.append(
             f"{result.bundle:{width}}  {scores.exact_match:6.2f} {scores.f1:6.2f}  {latency.mean_ms:8.2f} "
             f"{latency.p50_ms:6.2f} {latency.p90_ms:6.2f} {latency.p99_ms:6.2f}  "
-            f"{first.latency.mean_ms / latency.mean_ms:5.2f}x  {result.outside_inference:.1%}"
+            f"{'1.00x' if result is first else str(result.speed):>22}  {result.outside_inference:.1%}"
         )
     for result in results:
         scores, best = result.scores, result.best_threshold
@@ -103,4 +109,6 @@ def table(results: list[Evaluation]) -> str:
                 f"({scores.has_answer_questions} questions)"
                 + (f"; best no-answer threshold {best.threshold:.2f}: F1 {best.score:.2f}" if best else "")
             )
+    if first.disturbed:
+        lines.append(f"warning: {DISTURBED}")
     return "\n".join(lines)

@@ -130,6 +130,7 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
         ("precision", manifest.precision + (f", for CPUs: {manifest.target}" if manifest.target else "")),
         ("inputs", f"{inputs} {shape}"),
         ("licence", model.licence or "not stated"),
+        ("languages", ", ".join(model.languages or ()) or "not stated"),
         ("defaults", ", ".join(f"{key} {value}" for key, value in asdict(manifest.defaults).items())),
     ]
     total = sum(record.bytes for record in manifest.files.values())

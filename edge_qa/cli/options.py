@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
+from edge_qa.evaluation.segmentation import LANGUAGES
+from edge_qa.inference.choice import ENGINES
 
 budget_option = click.option(
     "--budget",
@@ -57,6 +59,15 @@ precision_option = click.option(
     default="f32",
     show_default=True,
     help="Compute in this precision; bf16 is faster where the CPU has it and changes scores a little.",
+)
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    envvar="EDGE_QA_ENGINE",
+    help="Run the model with this engine; auto is native where edge-qa-kernels is installed and the model is packed.",
 )
 
 _LIMITS = (
@@ -110,3 +121,10 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_LIMITS):
         command = option(command)
     return command
+
+
+language_option = click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    help="Compare answers in the way of this language; by default the texts tell Chinese, Japanese and Thai.",
+)

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.manifest import FULL_BUDGET, ScoreRecord
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example, Version
+from edge_qa.evaluation.segmentation import Segmentation
+from edge_qa.evaluation.speed import EVEN, Speed, paired_speed
 from edge_qa.evaluation.squad_metric import BestThreshold, Scores, best_no_answer_threshold, score
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
+from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
 from edge_qa.text.windows import Window
 
 
@@ -34,6 +37,9 @@ class Evaluation:
     """How one bundle did.
 
     outside_inference: the share of the time spent outside OpenVINO: tokenizing, windows, spans.
+    segmentation: how answers were cut into the tokens that F1 counts, see `segmentation.py`.
+    speed: against the first of the answerers that took turns, question by question.
+    disturbed: whether other programs left fewer cores than were timed.
     best_threshold: for data with unanswerable questions, the no-answer threshold of the best F1.
     predictions: question id -> answer text. question_ms: milliseconds of each question, in order.
     """
@@ -42,6 +48,7 @@ class Evaluation:
     dataset: str
     dataset_sha256: str
     metric: Version
+    segmentation: Segmentation
     scores: Scores
     latency: Latency
     outside_inference: float
@@ -49,6 +56,8 @@ class Evaluation:
     best_threshold: BestThreshold | None
     predictions: dict[str, str] = field(repr=False)
     question_ms: tuple[float, ...] = field(repr=False)
+    speed: Speed = EVEN
+    disturbed: bool = False
 
     def summary(self) -> dict[str, Any]:
         """Everything but what there is of each question, as JSON values."""
@@ -74,10 +83,16 @@ def shown_name(bundle: str | os.PathLike[str], budget: str) -> str:
     return str(bundle) if budget == FULL_BUDGET else f"{bundle} ({budget})"
 
 
+def metric_name(result: Evaluation) -> str:
+    """Return what a table calls the metric, and how answers were compared where that was not SQuAD's way."""
+    other = "" if result.segmentation == "squad" else f", answers compared by {result.segmentation}"
+    return f"SQuAD {result.metric} metric{other}"
+
+
 def scorable(dataset: Dataset) -> Dataset:
     """Raise InputError now for what the metric would raise after all questions were asked; return the data."""
-    lacking = next((example for example in dataset if not example.answers), None)
-    if dataset.version == "v1.1" and lacking is not None:
+    lacking = next((example for example in dataset if not dataset.can_score(example)), None)
+    if lacking is not None:
         raise InputError(
             f"question {lacking.id!r} has no answer to score by", where=dataset.name, remedy="give data with answers"
         )
@@ -112,11 +127,17 @@ def evaluate(
     if warm_up:
         for run in runs:
             run.answerer.warm_up()
+    machine, begin = this_machine(max(run.answerer.engine.threads for run in runs)), CPUTime.now()
     for index, example in enumerate(examples):
         for turn in range(len(runs)):
             runs[(index + turn) % len(runs)].ask(example, dataset.name)
         progress("evaluate", index + 1, len(examples))
-    return [run.result(dataset, examples) for run in runs]
+    disturbed = is_disturbed(CPUTime.now().others_since(begin), machine)
+    results = [run.result(dataset, examples) for run in runs]
+    return [
+        replace(result, speed=paired_speed(results[0].question_ms, result.question_ms), disturbed=disturbed)
+        for result in results
+    ]
 
 
 class _Run:
@@ -151,7 +172,9 @@ class _Run:
         if self.threshold is not None:
             given = {key: "" if self.margins[key] > self.threshold else text for key, text in given.items()}
         if dataset.version == "v2.0":
-            best = best_no_answer_threshold(examples, self.predictions, _finite(self.margins), metric="f1")
+            best = best_no_answer_threshold(
+                examples, self.predictions, _finite(self.margins), metric="f1", segmentation=dataset.segmentation
+            )
         milliseconds = np.array(self.seconds) * 1000
         p50, p90, p99 = np.percentile(milliseconds, [50, 90, 99]).tolist()
         defaults, budget = self.answerer.defaults, self.answerer.budget
@@ -160,7 +183,8 @@ class _Run:
             dataset=dataset.name,
             dataset_sha256=dataset.sha256,
             metric=dataset.version,
-            scores=score(examples, given, version=dataset.version),
+            segmentation=dataset.segmentation,
+            scores=score(examples, given, version=dataset.version, segmentation=dataset.segmentation),
             latency=Latency(float(milliseconds.mean()), p50, p90, p99),
             outside_inference=1 - self.inference_seconds / sum(self.seconds),
             settings={
@@ -170,7 +194,9 @@ class _Run:
                 "max_answer_len": str(defaults.max_answer_len),
                 "no_answer_threshold": str(self.threshold),
                 "precision": self.answerer.engine.precision,
+                "engine": self.answerer.engine.name,
                 **({} if budget == FULL_BUDGET else {"budget": budget}),
+                **({} if dataset.segmentation == "squad" else {"segmentation": dataset.segmentation}),
             },
             best_threshold=best,
             predictions=given,

@@ -6,8 +6,6 @@ gives 1 if both are empty, drops empty golds, and takes "" as the gold answer of
 """
 
 import math
-import re
-import string
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from typing import Literal, get_args
 
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Example, Version
+from edge_qa.evaluation.segmentation import Segmentation, normalize_answer
 
 __all__ = [
     "BestThreshold",
@@ -30,9 +29,6 @@ __all__ = [
 ]
 
 Metric = Literal["exact_match", "f1"]
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only: official, and curly quotes stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +63,23 @@ class BestThreshold:
     score: float  # what the metric would then be, percent
 
 
-def normalize_answer(text: str) -> str:
-    """Return text in lower case, without ASCII punctuation, English articles and surplus white space."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_DELETE_PUNCTUATION)).split())
-
-
-def exact_match(prediction: str, gold: str) -> bool:
+def exact_match(prediction: str, gold: str, *, segmentation: Segmentation = "squad") -> bool:
     """Whether the two are equal once normalised."""
-    return normalize_answer(prediction) == normalize_answer(gold)
+    return normalize_answer(prediction, segmentation) == normalize_answer(gold, segmentation)
 
 
-def f1(prediction: str, gold: str, *, version: Version) -> float:
+def f1(prediction: str, gold: str, *, version: Version, segmentation: Segmentation = "squad") -> float:
     """Return the harmonic mean of token precision and recall, 0..1, of the normalised texts."""
     _check_version(version)
-    return _f1(normalize_answer(prediction), normalize_answer(gold), version)
+    return _f1(normalize_answer(prediction, segmentation), normalize_answer(gold, segmentation), version)
 
 
 def per_question(
-    examples: Iterable[Example], predictions: Mapping[str, str], *, version: Version
+    examples: Iterable[Example],
+    predictions: Mapping[str, str],
+    *,
+    version: Version,
+    segmentation: Segmentation = "squad",
 ) -> dict[str, QuestionScore]:
     """Return each question's score by id, in the order of `examples`.
 
@@ -99,13 +94,19 @@ def per_question(
         if version == "v1.1" and example.is_impossible:
             raise InputError(f"question {example.id!r} has no gold answer, v1.1 wants one", remedy="score it as v2.0")
         if example.id in predictions:
-            scores[example.id] = _question_score(predictions[example.id], example.answers, version)
+            scores[example.id] = _question_score(predictions[example.id], example.answers, version, segmentation)
         else:
             scores[example.id] = QuestionScore(0.0, 0.0)
     return scores
 
 
-def score(examples: Iterable[Example], predictions: Mapping[str, str], *, version: Version) -> Scores:
+def score(
+    examples: Iterable[Example],
+    predictions: Mapping[str, str],
+    *,
+    version: Version,
+    segmentation: Segmentation = "squad",
+) -> Scores:
     """Return the official scores of `predictions` (id -> text), and how many questions had none.
 
     A question without a prediction scores 0 and counts, in both versions. That is what the v1.1 script does; the
@@ -116,7 +117,7 @@ def score(examples: Iterable[Example], predictions: Mapping[str, str], *, versio
     examples = tuple(examples)
     if not examples:
         raise InputError("no question to score", wanted="at least one", remedy="check how the examples were selected")
-    scores = per_question(examples, predictions, version=version)
+    scores = per_question(examples, predictions, version=version, segmentation=segmentation)
     total = Scores(
         exact_match=_percent(scores.values(), "exact_match"),
         f1=_percent(scores.values(), "f1"),
@@ -144,6 +145,7 @@ def best_no_answer_threshold(
     no_answer_scores: Mapping[str, float],
     *,
     metric: Metric,
+    segmentation: Segmentation = "squad",
 ) -> BestThreshold:
     """Return the no-answer threshold with the best v2.0 score, as the official `find_best_thresh` finds it.
 
@@ -166,7 +168,7 @@ def best_no_answer_threshold(
                 "both of every question",
                 remedy="predict them all",
             )
-    scores = per_question(examples, predictions, version="v2.0")
+    scores = per_question(examples, predictions, version="v2.0", segmentation=segmentation)
     impossible = {example.id for example in examples if example.is_impossible}
     current: float = len(impossible)  # the score of answering nothing
     best, threshold = current, 0.0
@@ -183,9 +185,12 @@ def best_no_answer_threshold(
     return BestThreshold(threshold, 100.0 * best / len(scores))
 
 
-def _question_score(prediction: str, answers: Iterable[str], version: Version) -> QuestionScore:
-    predicted = normalize_answer(prediction)
-    golds = {normalize_answer(answer) for answer in answers}  # a set: golds repeat, and a maximum has no order
+def _question_score(
+    prediction: str, answers: Iterable[str], version: Version, segmentation: Segmentation
+) -> QuestionScore:
+    predicted = normalize_answer(prediction, segmentation)
+    # A set: golds repeat, and a maximum has no order.
+    golds = {normalize_answer(answer, segmentation) for answer in answers}
     if version == "v2.0":
         golds = golds - {""} or {""}
     return QuestionScore(float(predicted in golds), max(_f1(predicted, gold, version) for gold in golds))

@@ -23,6 +23,7 @@ from edge_qa.errors import (
     out_of_memory,
 )
 from edge_qa.inference.compile_cache import compiled_model
+from edge_qa.inference.contract import batch_inputs, check_inputs
 from edge_qa.system.cpu import this_cpu
 from edge_qa.text.windows import Window
 
@@ -53,7 +54,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class Engine:
-    """A compiled bundle. Safe to share between threads."""
+    """A bundle compiled by OpenVINO. Safe to share between threads."""
+
+    name = "openvino"
 
     def __init__(
         self,
@@ -91,10 +94,11 @@ class Engine:
         self.io = manifest.io
         self.precision = precision
         self.length_step = length_step
+        self.threads = threads or cpu.threads
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or cpu.threads,
+            "INFERENCE_NUM_THREADS": self.threads,
             "CPU_DENORMALS_OPTIMIZATION": False,
             # Pinned threads, the caller's among them, share a core with whatever else was pinned to it: beside
             # another busy process an inference took twice as long; alone nothing changes.
@@ -177,7 +181,7 @@ class Engine:
         """
         if self._compiled is None:
             raise InputError(_CLOSED)
-        self._check(inputs)
+        check_inputs(inputs, self.io, self.model)
         if self._is_inherited:
             self._renew()
         pool = self._requests
@@ -236,46 +240,7 @@ class Engine:
         """
         longest = max(window.tokens for window in windows)
         length = self.padded_length(longest) if pad or self.io.tokens is not None else longest
-        shape = (self.io.batch or len(windows), length)
-        inputs = {role: np.zeros(shape, np.int64) for role in INPUT_ROLES[:3]}
-        for row, window in enumerate(windows):
-            inputs["input_ids"][row, : window.tokens] = window.input_ids
-            inputs["token_type_ids"][row, : window.tokens] = window.token_type_ids
-            inputs["attention_mask"][row, : window.tokens] = 1
-        inputs["position_ids"] = np.broadcast_to(np.arange(length), shape)
-        return inputs
-
-    def _check(self, inputs: dict[str, NDArray[np.int64]]) -> None:
-        missing = [role for role in self.io.inputs if role not in inputs]
-        if missing:
-            raise InputError(
-                f"{', '.join(missing)} missing", where="inputs", remedy=f"wanted {', '.join(self.io.inputs)}"
-            )
-        shape = inputs["input_ids"].shape
-        ceilings = {
-            "input_ids": self.model.vocabulary,
-            "attention_mask": 2,
-            "token_type_ids": max(1, self.model.token_types),
-            "position_ids": self.model.longest_input,
-        }
-        for role in self.io.inputs:
-            array = inputs[role]
-            if array.dtype.kind not in "iu":
-                raise InputError(f"got {array.dtype}", where=role, wanted="integers")
-            if array.ndim != 2 or array.shape != shape or not array.size:
-                raise InputError(
-                    f"got shape {array.shape}", where=role, wanted="(batch, tokens), the same for every input"
-                )
-            low, high = int(array.min()), int(array.max())
-            if low < 0 or high >= ceilings[role]:
-                raise InputError(f"got values {low}..{high}", where=role, wanted=f"0..{ceilings[role] - 1}")
-        if shape[1] > self.model.longest_input:
-            raise InputError(
-                f"{shape[1]} tokens, the model takes at most {self.model.longest_input}", where="input_ids"
-            )
-        if self.io.batch not in (None, shape[0]) or self.io.tokens not in (None, shape[1]):
-            fixed = f"({self.io.batch or 'any'}, {self.io.tokens or 'any'})"
-            raise InputError(f"got shape {shape}, the model takes {fixed} only", where="input_ids", remedy="pad to it")
+        return batch_inputs(windows, length, self.io.batch)
 
     def _check_names(self, where: str) -> None:
         """Binding is by name: a name that the model lacks must be found before the first question."""

@@ -89,6 +89,10 @@ class CPUTime:
         return max(0.0, (self.all_programs - begin.all_programs - (self.own - begin.own)) / elapsed)
 
 
+# What is said where `is_disturbed`.
+DISTURBED = "the machine was busy with something else: times are longer than they need be; the ratios hold better"
+
+
 def is_disturbed(others: float | None, machine: Machine) -> bool:
     """Return True if other programs left fewer cores than the threads that were timed.
 

@@ -98,8 +98,8 @@ def _begin_blocks(lines: list[str]) -> NDArray[np.bool_]:
     found = [_LINE.match(line, indent) for line, indent in zip(texts, indents, strict=True)]
     kinds = [match.lastgroup if match else "text" for match in found]
     blank = np.array([kind == "blank" for kind in kinds])
-    rows = _delimited(texts)
-    begins = np.zeros(len(lines), bool)
+    rows = _delimited(texts).tolist()
+    begins = [False] * len(lines)
     column = None  # where the second cell of the row stands that the last line belongs to
     for place, (line, match, kind) in enumerate(zip(texts, found, kinds, strict=True)):
         if kind == "blank":
@@ -126,8 +126,9 @@ def _begin_blocks(lines: list[str]) -> NDArray[np.bool_]:
             )
         if begins[place]:
             column = None if gap is None else gap.end()
-    begins[1:] |= _ended(np.array([len(line) for line in texts]), blank)[:-1] & ~blank[1:]
-    return begins
+    marked = np.array(begins)
+    marked[1:] |= _ended(np.array([len(line) for line in texts]), blank)[:-1] & ~blank[1:]
+    return marked
 
 
 def _ended(lengths: NDArray[np.int64], blank: NDArray[np.bool_]) -> NDArray[np.bool_]:

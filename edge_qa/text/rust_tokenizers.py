@@ -1,9 +1,12 @@
 """How the tokenizers library fails: panics that are no Exception, and unknown words that it finds out about late."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from tokenizers import Tokenizer
+
+_UNIGRAM_UNKNOWN = re.compile(r'"unk_id":\s*([0-9]+)')
 
 
 class TokenizerPanicError(Exception):
@@ -31,3 +34,17 @@ def check_unknown_token(tokenizer: Tokenizer) -> None:
     unknown = getattr(model, "unk_token", None)
     if type(model).__name__ != "BPE" and unknown is not None and model.token_to_id(unknown) is None:
         raise ValueError(f"unknown words become {unknown!r}, which the vocabulary lacks")
+
+
+def unknown_id(tokenizer: Tokenizer, content: str) -> int | None:
+    """Return the id of the token that stands for what the vocabulary lacks, or None if there is none.
+
+    content: the tokenizer.json, because a Unigram model does not tell.
+    """
+    model = tokenizer.model
+    if type(model).__name__ == "Unigram":
+        told = _UNIGRAM_UNKNOWN.search(content)
+        return int(told[1]) if told else None
+    token = getattr(model, "unk_token", None)
+    found: int | None = None if token is None else model.token_to_id(token)
+    return found

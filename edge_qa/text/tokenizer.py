@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.text.offsets import align_to_words, cut_cleanly
-from edge_qa.text.rust_tokenizers import check_unknown_token, panics_as_exceptions
+from edge_qa.text.rust_tokenizers import check_unknown_token, panics_as_exceptions, unknown_id
 
 # Of many scripts, with what no vocabulary holds: a tokenizer that works on it works on nearly every text.
 _PROBE = (
@@ -93,14 +93,29 @@ class TextTokenizer:
         # Its template is known; what else a post-processor does is to trim offsets, and the one of byte-level
         # tokenizers takes the first letter of a word for the space that a pre-tokenizer put before it.
         self._tokenizer.post_processor = None
+        self.unknown = unknown_id(self._tokenizer, tokenizer_json)
+        """The id of the token that stands for what the vocabulary lacks, or None."""
         byte_level = "ByteLevel" in str(self._tokenizer.pre_tokenizer)
         self._space = self._tokenizer.token_to_id("\u0120") if byte_level else None  # how bytes spell a space
 
     @property
     def vocabulary(self) -> int:
         """One more than the largest id that can come out."""
-        largest: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values())
-        return largest + 1
+        ids: set[int] = set(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        added = self._tokenizer.get_added_tokens_decoder()
+        given = {*self.template.before, *self.template.between, *self.template.after}
+        marks: set[int] = {index for index, token in added.items() if token.special} - given
+        largest: int = max(ids - marks, default=-1)
+        # Special tokens that text can become nonetheless are pieces of the model's own as well.
+        beyond: list[int] = [
+            index for index in marks if index > largest and index in self.encode(added[index].content, "").ids
+        ]
+        return 1 + max([largest, *beyond])
+
+    def tokens_from(self, first: int) -> list[tuple[str, int]]:
+        """Return the tokens with ids of at least `first`, in their order, also those that cannot come out."""
+        vocab: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted(((token, index) for token, index in vocab.items() if index >= first), key=lambda pair: pair[1])
 
     def encode(self, text: str, what: str, *, align: bool = False) -> Tokens:
         """Split `text`; `what` names it in errors. Raises InputError for text that is not valid Unicode.

@@ -98,3 +98,26 @@ def test_every_help_text_is_a_sentence() -> None:
             if isinstance(parameter, click.Option) and not parameter.hidden:
                 said = re.sub(r"\s*\[[^]]*\]$", "", parameter.help or "")  # what is not click's own [default: ..]
                 assert re.fullmatch(r"[A-Z].{8,}\.", said), f"edge-qa {name} {parameter.opts[0]}: {said!r}"
+
+
+def test_a_plain_docstring_becomes_paragraphs_and_its_stars_stay() -> None:
+    from docs.generate.python_names import tidy_docstring
+
+    lines = [
+        "Do it.",
+        "",
+        "top_k: how many, 2 * n.",
+        "budget, rule: which; a slow one,",
+        "too: goes on.",
+        "    Raises X.",
+    ]
+    assert tidy_docstring(lines) == [
+        "Do it.",
+        "",
+        r"top_k: how many, 2 \* n.",
+        "",
+        "budget, rule: which; a slow one,",
+        "too: goes on.",
+        "",
+        "Raises X.",
+    ]

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from edge_qa import files
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import ResourceError
-from edge_qa.files import new_folder, write_file
+from edge_qa.files import new_folder, scratch_folder, write_file
 from tests.support.tiny import tiny_bundle
 
 LOADS = 1000
@@ -177,3 +178,22 @@ def test_an_interruption_after_the_last_rename_says_that_it_was_written(held, mo
     with pytest.raises(KeyboardInterrupt, match="out was written before that"):
         write(held, "1")
     assert (held / "config.json").read_text() == "1"
+
+
+def test_what_is_needed_for_a_while_lies_beside_the_destination(held):
+    with scratch_folder(held) as folder:
+        (folder / "model.bin").write_text("half")
+        assert names(held) == [folder.name]
+        assert re.fullmatch(r"\.out\.[0-9a-f]{8}\.tmp", folder.name)
+        write(held, "quick")  # the writer of that name sweeps, and leaves what is in use
+        assert (folder / "model.bin").exists()
+    assert names(held) == ["out"]
+    held.with_name(".out.0123abcd.tmp").mkdir()
+    with scratch_folder(held) as folder:
+        assert names(held) == [folder.name, "out"]
+
+
+def test_a_full_disk_is_told_of_the_destination(held):
+    with pytest.raises(ResourceError, match="the disk is full"), scratch_folder(held) as folder:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "model.bin"))
+    assert names(held) == []

@@ -34,6 +34,8 @@ from transformers import (
     AlbertForQuestionAnswering,
     AlbertTokenizerFast,
     AutoTokenizer,
+    BertConfig,
+    BertForQuestionAnswering,
     CamembertConfig,
     CamembertForQuestionAnswering,
     DistilBertConfig,
@@ -71,6 +73,19 @@ FAIRSEQ: dict[str, Any] = {**SIZES, "max_position_embeddings": LONGEST + 2, "typ
 
 
 # Families: the name of the folder -> the tokenizer it uses, and the model for a vocabulary of that size.
+
+
+def bert(words: int, **more: Any) -> PreTrainedModel:
+    config = BertConfig(vocab_size=words, max_position_embeddings=LONGEST, **SIZES, **more)
+    return BertForQuestionAnswering(config)
+
+
+def bert_relative(words: int) -> PreTrainedModel:
+    """Distances are added to the scores, by query and by key. Pruned in the second layer."""
+    model = bert(words, position_embedding_type="relative_key_query", hidden_act="quick_gelu")
+    model.bert._prune_heads({1: [0, 2]})
+    model.config.pruned_heads = {1: [0, 2]}
+    return model
 
 
 def roberta(words: int) -> PreTrainedModel:
@@ -113,6 +128,19 @@ def distilbert_pruned(words: int) -> PreTrainedModel:
 
 def electra(words: int) -> PreTrainedModel:
     config = ElectraConfig(vocab_size=words, max_position_embeddings=LONGEST, embedding_size=16, **SIZES)
+    return ElectraForQuestionAnswering(config)
+
+
+def electra_relative(words: int) -> PreTrainedModel:
+    """Distances are added to the scores, by query alone."""
+    config = ElectraConfig(
+        vocab_size=words,
+        max_position_embeddings=LONGEST,
+        embedding_size=16,
+        position_embedding_type="relative_key",
+        hidden_act="mish",
+        **SIZES,
+    )
     return ElectraForQuestionAnswering(config)
 
 
@@ -179,10 +207,12 @@ def mobilebert_whole(words: int) -> PreTrainedModel:
 FAMILIES: dict[str, tuple[str, Callable[[int], PreTrainedModel]]] = {
     "albert": ("albert", albert),
     "albert-groups": ("albert-cased", albert_groups),
+    "bert-relative": ("bert-uncased", bert_relative),
     "camembert": ("camembert", camembert),
     "distilbert": ("bert-cased", distilbert),
     "distilbert-pruned": ("bert-uncased", distilbert_pruned),
     "electra": ("bert-uncased", electra),
+    "electra-relative": ("bert-uncased", electra_relative),
     "electra-wide": ("bert-added", electra_wide),
     "mobilebert": ("bert-uncased", mobilebert),
     "mobilebert-flat": ("bert-uncased", mobilebert_flat),

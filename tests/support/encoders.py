@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from converters.model.encoder import Attention, Bottleneck, Embeddings, Encoder, FeedForward, Layer, Linear, Norm
+from converters.model.encoder import (
+    Attention,
+    Bottleneck,
+    Embeddings,
+    Encoder,
+    FeedForward,
+    Layer,
+    Linear,
+    Norm,
+    Relative,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,7 +59,14 @@ def encoder(*layers: Layer, tables: Embeddings | None = None, activation: str = 
     return Encoder("bert", tables or embeddings(), layers, activation, linear(2, 16))
 
 
+def relative_layer(heads: int, *, of_keys: bool = False) -> Layer:
+    """A layer whose scores depend on distances, of up to 24 tokens."""
+    whole = layer(heads, 24)
+    return replace(whole, attention=replace(whole.attention, relative=Relative(draw(47, 4), of_keys)))
+
+
 SHARED = layer(4, 24)
+NO_POSITIONS = embeddings(position=np.zeros((24, 16), np.float32))
 ENCODERS = {
     "ragged": encoder(layer(4, 24), layer(1, 7), layer(3, 24)),
     "several blocks": encoder(layer(2, 16, 12, 16), layer(4, 8)),
@@ -77,4 +94,11 @@ ENCODERS = {
     "gelu_tanh": encoder(layer(4, 24), activation="gelu_tanh"),
     "relu": encoder(layer(4, 24), activation="relu"),
     "silu": encoder(layer(4, 24), activation="silu"),
+    "gelu_10": encoder(layer(4, 24), activation="gelu_10"),
+    "mish": encoder(layer(4, 24), activation="mish"),
+    "quick_gelu": encoder(layer(4, 24), activation="quick_gelu"),
+    "relu2": encoder(layer(4, 24), activation="relu2"),
+    "tanh": encoder(layer(4, 24), activation="tanh"),
+    "relative_key": encoder(relative_layer(4), relative_layer(2), tables=NO_POSITIONS),
+    "relative_key_query": encoder(relative_layer(3, of_keys=True), layer(0, 24), tables=NO_POSITIONS),
 }

@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from functools import cache
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -28,15 +29,23 @@ def byte_level_bpe(pre_tokenizer: Any, post_processor: Any) -> Tokenizer:
 
 def wordpiece(post_processor: Any = None) -> Tokenizer:
     """A lower-casing WordPiece with BERT's special tokens: [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4."""
+    tokenizer = Tokenizer.from_str(_trained_wordpiece())
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor
+    return tokenizer
+
+
+@cache
+def _trained_wordpiece() -> str:
+    # Once: words of one frequency get their ids in another order each time.
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=specials, show_progress=False)
     tokenizer.train_from_iterator([SENTENCE] * 3, trainer)
-    if post_processor is not None:
-        tokenizer.post_processor = post_processor
-    return tokenizer
+    trained: str = tokenizer.to_str()
+    return trained
 
 
 def bert_template(**templates: str) -> Any:

@@ -40,10 +40,9 @@ def command(monkeypatch, capsys):
     return Command(monkeypatch, capsys)
 
 
-def test_the_manifest_has_it_in_format_2_and_the_rest_is_the_same(plain, fit):
+def test_the_manifest_has_it_and_the_rest_is_the_same(plain, fit):
     before, after = Bundle.load(plain).manifest, Bundle.load(fit.path).manifest
-    assert (before.format, after.format) == (1, 2)
-    assert b"confidence" not in (plain / "bundle.json").read_bytes()
+    assert before.confidence is None
     assert (after.files, after.model, after.defaults) == (before.files, before.model, before.defaults)
     assert after.confidence == fit.record
     assert [step.recipe for step in after.lineage][-1] == "calibrate-confidence"
@@ -147,19 +146,13 @@ def test_the_commands_fit_it_and_use_it(plain, data, command, tmp_path):
 
 
 def test_a_manifest_that_says_it_wrongly_is_refused(fit, tmp_path):
-    for number, change in enumerate(({"format": 1}, {"confidence": None}, {"none": {"constant": 1.0}})):
-        copy = tmp_path / str(number)
-        copy.mkdir()
-        for file in fit.path.iterdir():
-            (copy / file.name).write_bytes(file.read_bytes())
-        raw = json.loads((copy / "bundle.json").read_text())
-        if "none" in change:
-            raw["confidence"] |= change
-        else:
-            raw |= change
-        (copy / "bundle.json").write_text(json.dumps(raw))
-        with pytest.raises(BundleError, match=r"with a confidence only|wanted the terms"):
-            Bundle.load(copy)
+    for file in fit.path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    raw = json.loads((tmp_path / "bundle.json").read_text())
+    raw["confidence"]["none"] = {"constant": 1.0}
+    (tmp_path / "bundle.json").write_text(json.dumps(raw))
+    with pytest.raises(BundleError, match=r"confidence.none: wanted the terms constant, margin, lead, length"):
+        Bundle.load(tmp_path)
 
 
 def test_options_that_cannot_be_are_refused():

@@ -136,6 +136,17 @@ def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, m
         search(files, tmp_path / "other", state=tmp_path / "state.json", seed=5)
 
 
+def test_a_failed_search_goes_on_with_a_larger_drop_and_asks_nothing_twice(files, fast, tmp_path, monkeypatch):
+    state = tmp_path / "state.json"
+    with pytest.raises(CalibrationError, match="allow a larger `max_drop`"):
+        search(files, tmp_path / "out", state=state, max_drop=0.0)
+    known = {tuple(trial["shares"]): trial for trial in json.loads(state.read_text())["trials"]}
+    result = search(files, tmp_path / "out", state=state)
+    assert result.budgets
+    complete = [trial for trial in result.trials if known.get(trial.shares, {}).get("verdict") == "complete"]
+    assert [trial.latency for trial in complete] == [known[trial.shares]["latency"] for trial in complete]
+
+
 def test_a_state_that_cannot_be_written_is_refused_before_anything_is_asked(files, tmp_path, monkeypatch):
     monkeypatch.setattr(search_module, "QuestionAnswerer", lambda *_, **__: pytest.fail("asked"))
     with pytest.raises(ResourceError, match="cannot be written"):
@@ -334,10 +345,24 @@ def test_a_gate_that_is_not_met_is_a_verdict(files, fast, tmp_path, command, mon
     result = command(*arguments(files, tmp_path / "out", "--max-drop", 0, "--html", tmp_path / "page.html"))
     assert result.code == 1
     assert re.search(
-        r"the closest took 1.50 \(\+-0.00\) of the full model's time and lost \d+\.\d\d F1 .*nothing was written",
+        r"the closest took 1.50 \(\+-0.00\) of the full model's time.* F1 dropped by \d+\.\d\d .*nothing was written",
         result.err,
     )
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    text = (tmp_path / "page.html").read_text()
+    ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))
+    assert "<p>Nothing was written: no budget is faster than the full model and loses at most 0 F1: " in text
+    assert text.count("<circle") > 1
+
+
+def test_a_search_without_anything_faster_writes_its_page(files, tmp_path, command, monkeypatch):
+    monkeypatch.setattr(measure_module, "relative_latency", lambda full, other, inputs: 1.25)
+    result = command(*arguments(files, tmp_path / "out", "--max-drop", 1, "--html", tmp_path / "page.html"))
+    assert result.code == 1
+    text = (tmp_path / "page.html").read_text()
+    ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))
+    assert re.search(r"none of \d budgets was faster .* took 1.25 of its time", text)
+    assert re.search(r"<td>budgets measured</td><td>\d not faster</td>", text)
 
 
 def test_a_page_may_not_be_what_is_read_or_the_output(files, tmp_path, command):

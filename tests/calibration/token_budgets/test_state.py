@@ -1,16 +1,19 @@
 """A search that was interrupted goes on, and only that search."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from calibration.token_budgets.evolution import evolve
 from calibration.token_budgets.state import Record
+from calibration.token_budgets.trials import Trial
 from edge_qa.errors import InputError, ResourceError
 from tests.support.budget_objective import SPACE, measured
 
 SEARCH = {"bundle": "abc", "seed": "0"}
+ALLOWANCE = 8.0  # percent points of F1
 
 
 class Measuring:
@@ -28,8 +31,8 @@ class Measuring:
 
 def search(path, measuring):
     record = Record(path, SEARCH)
-    measure = record.remembered(measuring)
-    return evolve(SPACE, measure, population=5, generations=3, allowance=8.0, seed=3)
+    measure = record.remembered(measuring, ALLOWANCE)
+    return evolve(SPACE, measure, population=5, generations=3, allowance=ALLOWANCE, seed=3)
 
 
 @pytest.mark.parametrize("at", [0, 1, 7])
@@ -108,3 +111,51 @@ def test_a_measurement_that_is_none_is_refused(tmp_path, latency):
     state.write_text(json.dumps(content).replace('"HERE"', latency))
     with pytest.raises(InputError, match="its measurement of"):
         Record(state, SEARCH)
+
+
+def one(verdict, drop=5.0, error=1.0, latency=0.5, shares=(1.0, 0.7, 0.4)):
+    return Trial(shares, latency, 90.0 - drop, drop, error, 30, verdict, 0)
+
+
+BETTER = one("complete", drop=3.0, error=0.1, latency=0.4, shares=(0.4, 0.4, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("known", "before", "allowance", "verdict"),
+    [
+        # Lost 5 +- 1 points of 30 questions, at the very least 5 - 1.64 = 3.36: beyond 3, and open at 4.
+        (one("beyond the drop"), [], 3.0, "beyond the drop"),
+        (one("beyond the drop"), [], 4.0, "measured again"),
+        # At 4 points another one is faster and lost only 3.
+        (one("beyond the drop"), [BETTER], 4.0, "dominated"),
+        (one("dominated"), [BETTER], 4.0, "dominated"),
+        (one("dominated"), [], 4.0, "measured again"),
+        # At 2 points that one does not count, and this one is beyond them itself.
+        (one("dominated"), [BETTER], 2.0, "beyond the drop"),
+        (one("complete"), [], 100.0, "complete"),
+        (Trial((1.0, 0.7, 0.4), 1.1, None, None, None, 0, "not faster", 0), [], 100.0, "not faster"),
+    ],
+)
+def test_what_was_stopped_is_measured_again_only_where_the_drop_leaves_it_open(
+    tmp_path, known, before, allowance, verdict
+):
+    state = tmp_path / "state.json"
+    record = Record(state, SEARCH)
+    record.trials[known.shares] = known
+    record.write()
+    measuring = Measuring()
+    found = Record(state, SEARCH).remembered(measuring, allowance)(known.shares, 0, before)
+    if verdict == "measured again":
+        assert (measuring.count, found) == (1, measured(known.shares))
+        assert Record(state, SEARCH).trials == {known.shares: found}
+    else:
+        assert (measuring.count, found) == (0, replace(known, verdict=verdict))
+
+
+def test_a_state_from_before_it_held_for_every_drop_is_read(tmp_path):
+    state = tmp_path / "state.json"
+    search(state, Measuring())
+    content = json.loads(state.read_text())
+    content["search"]["max_drop"] = "1"
+    state.write_text(json.dumps(content))
+    assert len(Record(state, SEARCH).trials) == len(content["trials"])

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from calibration.data.answered_windows import told_places
-from calibration.training.options import make_recipe
+from calibration.training.options import Finetune, make_recipe
 from calibration.training.train import train
 from converters.checkpoints.checkpoint import read_checkpoint
 from converters.conversion import convert
@@ -223,7 +223,7 @@ def test_data_without_answers(folder, tmp_path):
     rows = [{"id": "1", "question": "when?", "answers": [], "is_impossible": True}]
     data = squad(tmp_path / "d.json", [{"context": "ada wrote.", "qas": rows}])
     with pytest.raises(InputError, match="no answer stands in the text"):
-        train(folder / "checkpoint", tmp_path / "out", BASE, data=data)
+        train(folder / "checkpoint", tmp_path / "out", Finetune(**BASE), data=data)
     assert not (tmp_path / "out").exists()
 
 
@@ -348,7 +348,10 @@ def test_a_loss_that_is_no_number(folder):
         ({"ratio": 0.5}, "ratio: finetune does not use it, only prune-gain"),
         ({"steps": 3, "epochs": 2.0}, "steps, epochs: give one"),
         ({"recipe": "magnitude", "schedule": 0.5}, "schedule: mode local does not use it"),
-        ({"mode": "global", "rule": "attention"}, "rule: .* mode: finetune does not use it, only magnitude"),
+        (
+            {"mode": "global", "rule": "attention"},
+            "mode: finetune .* only magnitude; .*rule: finetune .* only lengthdrop",
+        ),
     ],
 )
 def test_options_that_cannot_be_used(changes, words):

@@ -105,8 +105,18 @@ def wrong_scale(encoder: Encoder) -> Encoder:
     return replace(encoder, layers=tuple(layers))
 
 
+def relative_of(encoder: Encoder, change) -> Encoder:
+    """The encoder with every layer's relative positions changed."""
+    attentions = [layer.attention for layer in encoder.layers]
+    changed = [replace(attention, relative=change(attention.relative)) for attention in attentions]
+    layers = zip(encoder.layers, changed, strict=True)
+    return replace(encoder, layers=tuple(replace(layer, attention=attention) for layer, attention in layers))
+
+
 def wrong_offset(encoder: Encoder) -> Encoder:
-    """Every token reads the row of its neighbour."""
+    """Every token reads the row of its neighbour, every distance that of the next one."""
+    if encoder.layers[0].attention.relative is not None:
+        return relative_of(encoder, lambda relative: replace(relative, table=np.roll(relative.table, 1, axis=0)))
     rolled = np.roll(encoder.embeddings.position, 1, axis=0)
     return replace(encoder, embeddings=replace(encoder.embeddings, position=rolled))
 

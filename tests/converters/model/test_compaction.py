@@ -34,7 +34,7 @@ from edge_qa.errors import VerificationError
 from tests.support.checkpoints import bert_tensors, write_checkpoint
 
 HIDDEN, NARROW, VOCABULARY, TOKENS = 12, 8, 20, 7
-ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
+ACTIVATIONS = ("gelu", "gelu_10", "gelu_tanh", "mish", "quick_gelu", "relu", "relu2", "silu", "tanh")
 HEAD_KINDS = ("whole", "zero v", "zero output", "zero v and output", "zero q", "zero k", "zero q and k", "zero q and v")
 NEURON_KINDS = ("whole", "zero row", "zero column", "zero row and column")
 # What the module's table says may go without a change of the logits.
@@ -222,9 +222,14 @@ def test_an_encoder_with_nothing_to_remove_is_returned_as_it_is():
 # (2, 5), output columns (1, 0) and (-1, 2): adds 2*(1, -1) + 5*(0, 2) = (2, 8).
 ACT_OF_1 = {
     "gelu": 0.8413447460685429,  # the normal distribution's share below 1
+    "gelu_10": 0.8413447460685429,
     "gelu_tanh": 0.8411919906082768,
+    "mish": 0.8650983882673103,  # tanh(ln(1 + e))
+    "quick_gelu": 0.8457957659328212,  # 1 / (1 + e^-1.702)
     "relu": 1.0,
+    "relu2": 1.0,
     "silu": 0.7310585786300049,  # 1 / (1 + e^-1)
+    "tanh": 0.7615941559557649,
 }
 
 

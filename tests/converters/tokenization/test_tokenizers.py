@@ -26,7 +26,7 @@ def golden_of(name: str) -> dict[str, Any]:
 
 
 def content_of(name: str) -> str:
-    return read_tokenizer(GOLDEN / name, {"model_type": golden_of(name)["model_type"]})
+    return read_tokenizer(GOLDEN / name, {"model_type": golden_of(name)["model_type"]}).content
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,7 +58,7 @@ def test_a_vocabulary_may_hold_the_word_unigram(tmp_path):
     folder = copy("bert-cased", tmp_path / "bert")
     words = (folder / "vocab.txt").read_text().split("\n")[:-1]
     (folder / "vocab.txt").write_text("\n".join([*words, "Unigram"]) + "\n")
-    tokenizer = TextTokenizer(read_tokenizer(folder, {"model_type": "bert"}))
+    tokenizer = TextTokenizer(read_tokenizer(folder, {"model_type": "bert"}).content)
     assert tokenizer.encode("Unigram", "text").ids.tolist() == [len(words)]
 
 
@@ -156,7 +156,7 @@ def test_nonsense_among_the_added_tokens_is_refused(tmp_path, added):
     fails(folder, "bert", "added")
 
 
-@pytest.mark.parametrize("name", ["BertJapaneseTokenizer", "PhobertTokenizer", "PreTrainedTokenizerFast"])
+@pytest.mark.parametrize("name", ["DebertaTokenizer", "PreTrainedTokenizerFast"])
 def test_a_vocabulary_of_another_kind_is_refused_with_a_remedy(tmp_path, name):
     folder = copy("bert-uncased", tmp_path / "bert")
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))

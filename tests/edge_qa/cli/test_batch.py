@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.layouts import LAYOUTS, write
 from tests.support.tiny import tiny_bundle
 
 ROWS = [
@@ -44,6 +45,23 @@ def test_a_line_out_for_every_line_in(int8_bundle, source):
     assert [row["answers"][0]["text"] for row in found] == ["Ada Lovelace", "1843", "London"]
 
 
+def test_every_layout_that_evaluate_reads_is_answered(int8_bundle, tmp_path):
+    for layout, name in (("SQuAD, integer ids", "squad.json"), ("lines, a blank one", "lines.jsonl")):
+        path = write(tmp_path, LAYOUTS[layout], name)
+        found = lines(run(int8_bundle, path).stdout)
+        assert [row["answers"][0]["text"] for row in found] == ["9:30", "12 euros"]
+        assert [str(row["id"]) for row in found] == ["0", "1"]
+
+
+def test_a_file_that_is_no_text_is_named_once(int8_bundle, tmp_path):
+    for content in (b"%PDF-1.7\n", "{}".encode("utf-16")):
+        path = write(tmp_path, content)
+        done = run(int8_bundle, path)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert done.stderr.startswith(f"error: {path}: is ")
+        assert done.stderr.count("\n") == 1
+
+
 def test_bad_lines_do_not_stop_the_rest(int8_bundle, source, tmp_path):
     good = source.read_text().splitlines()
     bad = ["not json", "[]", '{"question": 1, "context": "x"}', '{"id": "e", "question": " ", "context": "x"}']
@@ -56,7 +74,7 @@ def test_bad_lines_do_not_stop_the_rest(int8_bundle, source, tmp_path):
     assert ["error" in row for row in found] == [False, True, True, True, True, False]
     assert "line 2: not JSON" in found[1]["error"]
     assert "wanted an object" in found[2]["error"]
-    assert "question missing or no text" in found[3]["error"]
+    assert "line 4: 'question' is a number, wanted text" in found[3]["error"]
     assert "question is empty" in found[4]["error"]
     assert found[5]["answers"][0]["text"] == "London"
 
@@ -100,7 +118,8 @@ def test_an_id_that_cannot_be_written_back(int8_bundle, source, identity):
     done = run(int8_bundle, "-", text=line + "\n" + source.read_text())
     assert done.returncode == 4
     found = lines(done.stdout)
-    assert "id is neither text nor a whole number" in found[0]["error"]
+    assert "line 1: 'id' is " in found[0]["error"]
+    assert ", wanted text or a whole number" in found[0]["error"]
     assert [row["id"] for row in found[1:]] == ["a", 3, 7]
 
 

@@ -110,9 +110,9 @@ def test_a_damaged_checkpoint_file(command, out, tmp_path, name):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"hidden_act": "tanh"}, "config hidden_act: got 'tanh'"),
+        ({"hidden_act": "xielu"}, "config hidden_act: got 'xielu'"),
         ({"hidden_size": "many"}, "config hidden_size: got 'many'"),
-        ({"position_embedding_type": "relative_key"}, "config position_embedding_type"),
+        ({"position_embedding_type": "rotary"}, "config position_embedding_type"),
         ({"num_hidden_layers": 3}, "config: 3 layers, but the weights hold 2"),
         ({"num_hidden_layers": 1}, "config: 1 layers, but the weights hold 2"),
         ({"num_hidden_layers": 10**30}, "but the weights hold 2"),

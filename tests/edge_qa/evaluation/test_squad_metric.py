@@ -1,15 +1,12 @@
 """The data set reader, and the official metrics against hand work and reference implementations."""
 
-import gzip
-import hashlib
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from edge_qa.errors import InputError
-from edge_qa.evaluation.dataset import Dataset, Example, read_dataset
+from edge_qa.evaluation.dataset import Example, read_dataset
 from edge_qa.evaluation.squad_metric import (
     BestThreshold,
     QuestionScore,
@@ -27,176 +24,8 @@ GOLDEN = json.loads((GOLDEN_FILES / "squad_metric.json").read_text(encoding="asc
 BY_ID = {row["id"]: row for row in GOLDEN["questions"]}
 
 
-def question(question_id: str = "q1", **changes) -> dict:
-    return {"id": question_id, "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}], **changes}
-
-
-def squad(*questions: dict, version: object = "1.1", context: str = "Ada wrote it.") -> dict:
-    article = {"title": "Ada", "paragraphs": [{"context": context, "qas": list(questions)}]}
-    return {"version": version, "data": [article]}
-
-
-def write(folder: Path, content: object, name: str = "data.json") -> Path:
-    """content: bytes as they are, text in UTF-8, anything else as JSON."""
-    if not isinstance(content, str | bytes):
-        content = json.dumps(content)
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
 def examples(**answers: list[str]) -> list[Example]:
     return [Example(id=key, question="?", context="", answers=tuple(golds)) for key, golds in answers.items()]
-
-
-# The reader
-
-
-def test_squad_file_is_read_whole_and_exactly(tmp_path):
-    path = write(tmp_path, squad(question(question=" Who?\n", answers=[{"text": " Ada "}, {"text": " Ada "}])))
-    dataset = read_dataset(path)
-    assert dataset == Dataset(
-        name="data.json",
-        version="v1.1",
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        examples=(Example("q1", " Who?\n", "Ada wrote it.", (" Ada ", " Ada "), "Ada"),),
-    )
-    assert list(dataset) == list(dataset.examples)
-    assert len(dataset) == 1
-
-
-def test_questions_keep_the_order_of_the_file(tmp_path):
-    content = squad(question("b"), question("a"))
-    content["data"] += squad(question("c"))["data"]
-    assert [example.id for example in read_dataset(write(tmp_path, content))] == ["b", "a", "c"]
-
-
-@pytest.mark.parametrize(
-    ("content", "version"),
-    [
-        (squad(question()), "v1.1"),
-        (squad(question(), version="v2.0"), "v2.0"),
-        (squad(question(), version=1.1), "v1.1"),
-        (squad(question("a"), question("b", is_impossible=False)), "v1.1"),
-        (squad(question("a", is_impossible=True, answers=[]), question("b")), "v2.0"),
-        ('{"question": "Who?", "context": "", "is_impossible": true}', "v2.0"),
-    ],
-)
-def test_version_follows_the_file_and_its_unanswerable_questions(tmp_path, content, version):
-    assert read_dataset(write(tmp_path, content)).version == version
-
-
-def test_only_the_answers_decide_what_is_impossible(tmp_path):
-    dataset = read_dataset(write(tmp_path, squad(question("a", answers=[]), question("b", answers=[{"text": ""}]))))
-    assert [example.is_impossible for example in dataset] == [True, False]
-
-
-def test_gzip_is_recognised_by_content_and_hashed_as_on_disk(tmp_path):
-    packed = gzip.compress(json.dumps(squad(question())).encode())
-    dataset = read_dataset(write(tmp_path, packed, "no-ending"))
-    assert dataset.examples[0].question == "Who?"
-    assert dataset.sha256 == hashlib.sha256(packed).hexdigest()
-    assert len(read_dataset(write(tmp_path, squad(question()), "not-gzipped.gz"))) == 1
-
-
-def test_byte_order_mark_is_no_part_of_the_data(tmp_path):
-    assert len(read_dataset(write(tmp_path, b"\xef\xbb\xbf" + json.dumps(squad(question())).encode()))) == 1
-
-
-def test_json_lines(tmp_path):
-    path = write(
-        tmp_path,
-        '{"question": "Who?", "context": "Ada.", "id": "x", "answers": ["Ada", {"text": "ada"}], "title": "T"}\r\n'
-        "\n"
-        # U+2028 ends a line for str.splitlines, but not in JSON.
-        '{"question": "What?\u2028", "context": "B.", "more": 1}\n',
-    )
-    assert read_dataset(path).examples == (
-        Example("x", "Who?", "Ada.", ("Ada", "ada"), "T"),
-        Example("3", "What?\u2028", "B.", ()),
-    )
-
-
-def test_one_json_line_is_json_lines(tmp_path):
-    dataset = read_dataset(write(tmp_path, '{"question": "Who?", "context": "Ada."}'))
-    assert dataset.examples == (Example("1", "Who?", "Ada.", ()),)
-
-
-@pytest.mark.parametrize("as_lines", [True, False])
-def test_equal_contexts_are_one_object(tmp_path, as_lines):
-    context = "Ada wrote the first program. " * 3
-    if as_lines:
-        content = "\n".join(json.dumps({"question": "Who?", "context": context}) for _ in range(2))
-    else:
-        content = squad(question("a"), context=context)
-        content["data"] += squad(question("b"), context=context)["data"]
-    first, second = read_dataset(write(tmp_path, content))
-    assert first.context is second.context
-
-
-def paragraph(**changes) -> dict:
-    return {"data": [{"title": "Ada", "paragraphs": [{"context": "Ada.", "qas": [question()], **changes}]}]}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "holds no question, wanted one SQuAD object"),
-        ({"data": []}, "holds no question"),
-        (paragraph(qas=[]), "holds no question"),
-        (b"\x1f\x8b no gzip at all", "damaged gzip .Unknown compression method"),
-        (gzip.compress(b"")[:10] + b"\xff" * 9, "damaged gzip .*invalid block type"),
-        (gzip.compress(b'{"data": []}' * 99)[:-9], "damaged gzip .Compressed file ended"),
-        (gzip.compress(b'{"data": []}')[:-8] + b"\0" * 8, "damaged gzip .CRC"),
-        (b'{"data": "\xff"}', "byte 10: got 0xff, wanted UTF-8"),
-        ("context: Ada", "line 1, column 1: not JSON"),
-        ('{"data": [}', "line 1, column 11: not JSON"),
-        ('{\n "version": "1.1",\n "data": [}\n', "line 3, column 11: not JSON"),
-        ('{"question": "Who?", "context": "A"}\n\n{"question"\n', "line 3, column 12: not JSON"),
-        ('{"question": "Who?", "context": "A"}\n' + "[" * 99_999, "line 2, column 1: not JSON"),
-        ("9" * 9_999, "line 1, column 1: not JSON"),  # Python's limit on digits
-        ("[1, 2]", "line 1: got a list, wanted an object with 'question'"),
-        ({"version": "1.1"}, "line 1: no 'question', wanted text"),
-        ('{"question": "Who?"}', "line 1: no 'context', wanted text"),
-        ('{"question": "Who?", "context": null}', "line 1: 'context' is null, wanted text"),
-        ('{"question": "Who?", "context": "", "id": 7}', "line 1: 'id' is a number, wanted text"),
-        ('{"question": "", "context": "", "answers": "Ada"}', "line 1: 'answers' is text, wanted a list"),
-        ('{"question": "", "context": "", "answers": [1]}', r"line 1: answers\[0\]: got a number, wanted an object"),
-        (
-            '{"question": "", "context": "", "id": "2"}\n{"question": "", "context": ""}',
-            "line 2: id '2' already stands at line 1",
-        ),
-        ({"data": {}}, "data.json: 'data' is an object, wanted a list"),
-        ({"data": [7]}, r"data\[0\]: got a number, wanted an object with 'paragraphs'"),
-        ({"data": [{}]}, r"data\[0\]: no 'paragraphs', wanted a list"),
-        ({"data": [{**squad(question())["data"][0], "title": None}]}, r"data\[0\]: 'title' is null, wanted text"),
-        ({"data": [{"paragraphs": [{"context": ""}]}]}, r"data\[0\].paragraphs\[0\]: no 'qas', wanted a list"),
-        ({"data": [{"paragraphs": [{"qas": [question()]}]}]}, r"paragraphs\[0\]: no 'context', wanted text"),
-        (paragraph(qas=[question(), None]), r"data\[0\].paragraphs\[0\].qas\[1\]: got null, wanted an object"),
-        (paragraph(qas=[{"id": "x"}]), r"qas\[0\]: no 'question', wanted text"),
-        (paragraph(qas=[{"id": "x", "question": "Who?"}]), r"qas\[0\]: no 'answers', wanted a list"),
-        (paragraph(qas=[question(1)]), r"qas\[0\]: 'id' is a number, wanted text"),
-        (paragraph(qas=[question(is_impossible="no")]), "'is_impossible' is text, wanted true or false"),
-        (paragraph(qas=[question(answers=["Ada", {}])]), r"qas\[0\]: answers\[1\]: no 'text', wanted text"),
-        (
-            paragraph(qas=[question("x"), question("x")]),
-            r"qas\[1\]: id 'x' already stands at data\[0\].paragraphs\[0\].qas\[0\]",
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) and len(value) < 120 else "content",
-)
-def test_unusable_file_is_refused_in_one_line_that_says_where(tmp_path, content, message):
-    path = write(tmp_path, content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_dataset(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("name", "message"), [("absent.json", "No such file"), ("", "Is a directory")])
-def test_unreadable_path_is_refused(tmp_path, name, message):
-    with pytest.raises(InputError, match=message):
-        read_dataset(tmp_path / name)
 
 
 # The metrics, by hand

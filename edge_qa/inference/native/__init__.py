@@ -1,0 +1,1 @@
+"""The native engine: packed models, run by the kernels of the package edge-qa-kernels."""
