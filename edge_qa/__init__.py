@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from edge_qa.answerer import Answer, QuestionAnswerer
     from edge_qa.bundle.bundle import Bundle
     from edge_qa.compat.pipeline import pipeline
+    from edge_qa.documents.citations import verify_citation
+    from edge_qa.documents.cited_answers import CitedAnswer
+    from edge_qa.documents.index import DocumentIndex
     from edge_qa.errors import (
         BundleError,
         CalibrationError,
@@ -35,6 +38,8 @@ _HOMES = {
     "BundleError": _ERRORS,
     "CalibrationError": _ERRORS,
     "CheckpointError": _ERRORS,
+    "CitedAnswer": "edge_qa.documents.cited_answers",
+    "DocumentIndex": "edge_qa.documents.index",
     "EdgeQAError": _ERRORS,
     "InferenceError": _ERRORS,
     "InputError": _ERRORS,
@@ -46,6 +51,7 @@ _HOMES = {
     "pipeline": "edge_qa.compat.pipeline",
     "read_dataset": "edge_qa.evaluation.dataset",
     "score": "edge_qa.evaluation.squad_metric",
+    "verify_citation": "edge_qa.documents.citations",
 }
 
 __all__ = [
@@ -54,6 +60,8 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "CheckpointError",
+    "CitedAnswer",
+    "DocumentIndex",
     "EdgeQAError",
     "InferenceError",
     "InputError",
@@ -66,6 +74,7 @@ __all__ = [
     "pipeline",
     "read_dataset",
     "score",
+    "verify_citation",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

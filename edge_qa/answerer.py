@@ -15,9 +15,9 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
-from edge_qa.inference.choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.confidence import answer_confidence, none_confidence
+from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Selection, Span
@@ -30,6 +30,8 @@ from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
 if TYPE_CHECKING:
+    from edge_qa.documents.cited_answers import CitedAnswer
+    from edge_qa.documents.index import DocumentIndex
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
@@ -381,6 +383,38 @@ class QuestionAnswerer:
                 min_confidence=how.min_confidence,
             )
             yield answer
+
+    def ask(
+        self,
+        index: "DocumentIndex",
+        question: str,
+        *,
+        top_k: int = 1,
+        passages: int | None = None,
+        max_answer_len: int | None = None,
+        no_answer_threshold: float | None = None,
+        max_question_len: int | None = None,
+        budget: str | None = None,
+    ) -> "list[CitedAnswer]":
+        """Return the best answers to a question in an index of documents, best first, no two with one text or place.
+
+        passages: how many are read, those that fit the words of the question best (10); more find more and take longer.
+        no_answer_threshold: leave out a passage in which the logit of "none" exceeds the best span's by more than this.
+        Each answer has a `source`: its file, page, offsets and the sentence around. If the index has nothing
+        that fits, the one answer is "none": empty text and no source. `score` is relative to the passage that the
+        answer is from; answers are sorted by `rank`, which weighs how well the passage fits, too.
+        Raises InputError for a blank question, and what a search raises.
+        """
+        return index.ask(
+            self,
+            question,
+            top_k=top_k,
+            passages=passages,
+            max_answer_len=max_answer_len,
+            no_answer_threshold=no_answer_threshold,
+            max_question_len=max_question_len,
+            budget=budget,
+        )
 
     # The steps of an answer, apart, so that they can be measured and recombined.
 

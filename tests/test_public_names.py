@@ -12,6 +12,7 @@ PUBLIC = {
         *("Answer", "Bundle", "QuestionAnswerer", "__version__", "evaluate", "pipeline", "read_dataset", "score"),
         *("BundleError", "CalibrationError", "CheckpointError", "EdgeQAError", "InferenceError", "InputError"),
         *("MissingExtraError", "ResourceError", "VerificationError"),
+        *("CitedAnswer", "DocumentIndex", "verify_citation"),
     },
     "converters": {
         *("convert", "import_model", "inspect_bundle", "inspect_checkpoint", "read_checkpoint"),

@@ -9,8 +9,8 @@ from typing import TextIO
 import numpy as np
 
 from calibration.data.samples import Inputs, held_out
+from calibration.quantization.accuracy_gate import Chosen, ranking_questions, search
 from calibration.quantization.candidates import Candidate, Workshop
-from calibration.quantization.gate import Chosen, ranking_questions, search
 from calibration.quantization.int8_model import NNCF_VERSION
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.product_errors import ProductError

@@ -22,7 +22,7 @@ from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Latency
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine

@@ -19,8 +19,8 @@ def main(begin: float) -> None:
     from edge_qa.answerer import QuestionAnswerer
     from edge_qa.bundle.bundle import Bundle
     from edge_qa.errors import EdgeQAError
-    from edge_qa.inference.choice import may_be_native
     from edge_qa.inference.cold_start import read_while_importing
+    from edge_qa.inference.engine_choice import may_be_native
     from edge_qa.text.tokenizer import bundle_tokenizer
 
     clock = {"begin": begin}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.errors import InferenceError, ResourceError
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 
 # The clock is read before anything is imported: what comes before is the interpreter's start.
 _FIRST_STATEMENTS = "import time; begin = time.monotonic(); from edge_qa.bench.first_answer import main; main(begin)"

@@ -230,6 +230,8 @@ class _Graph:
             raise _Bad(f"layer {layer.id}: two ports of one number")
         if layer.type == "Const":
             self._check_constant(layer)
+        elif layer.type == "Reshape" and layer.data.get("special_zero", "true") not in ("true", "false"):
+            raise _Bad(f"layer {layer.id}: Reshape without a meaning of zero")
         elif layer.type == "Split" and layer.data.get("num_splits") != str(len(layer.outputs)):
             raise _Bad(f"layer {layer.id}: Split with {len(layer.outputs)} outputs")
 

@@ -73,11 +73,13 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
+    "index": Entry("edge_qa.cli.documents.index", "Index folders of documents, to search and ask them."),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
     "pack-native": Entry(
         "converters.cli.pack_native", "Prepare a bundle for the native engine of edge-qa-kernels.", "pack_native"
     ),
     "quantize": Entry("calibration.cli.quantize", "Turn a bundle into a smaller, faster INT8 bundle."),
+    "search": Entry("edge_qa.cli.documents.search", "Find passages in indexed documents."),
     "search-budgets": Entry(
         "calibration.cli.search_budgets", "Find faster token budgets for a bundle.", "search_budgets"
     ),
@@ -87,6 +89,11 @@ COMMANDS: dict[str, Entry] = {
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
     "train": Entry("calibration.cli.train", "Train a checkpoint by a recipe: distil, prune, make sparse."),
+    "verify-citation": Entry(
+        "edge_qa.cli.documents.verify_citation",
+        "Check that cited answers still stand there.",
+        "verify_citation",
+    ),
 }
 
 

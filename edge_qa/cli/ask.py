@@ -2,9 +2,11 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
 
@@ -21,13 +23,15 @@ from edge_qa.cli.options import (
 )
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
 from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
 _LONG_TEXT = 50_000
+
+Shown = TypeVar("Shown", bound=Answer)
 
 
 @click.command()
@@ -40,6 +44,17 @@ _LONG_TEXT = 50_000
     help="Answer from this file (UTF-8); - is standard input, and so is giving neither this nor --text.",
 )
 @click.option("--text", help="Answer from this text.")
+@click.option(
+    "--documents",
+    type=click.Path(path_type=Path),
+    metavar="LIBRARY",
+    help="Answer from the documents that edge-qa index put into this file.",
+)
+@click.option(
+    "--passages",
+    type=click.IntRange(min=1),
+    help="With --documents: read this many passages, those that fit the words of the question best; 10 by default.",
+)
 @click.option("--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Show this many answers.")
 @click.option(
     "--max-answer-len",
@@ -71,6 +86,8 @@ def ask(
     questions: tuple[str, ...],
     context_file: str | None,
     text: str | None,
+    documents: Path | None,
+    passages: int | None,
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
@@ -87,15 +104,57 @@ def ask(
     budget: str,
     as_json: bool,
 ) -> None:
-    """Answer each QUESTION from a text with the model in BUNDLE."""
+    """Answer each QUESTION from a text or from documents, with the model in BUNDLE."""
+    load = partial(
+        QuestionAnswerer.load,
+        bundle,
+        threads=threads,
+        precision=precision,
+        cache=cache,
+        budget=budget,
+        engine=engine,
+    )
+    if documents is not None:
+        if context_file is not None or text is not None:
+            raise click.UsageError("give a text or --documents, not both")
+        if shortlist is not None or max_windows is not None or timeout is not None:
+            raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
+        if min_confidence is not None or within != "block":
+            raise click.UsageError("--min-confidence and --within are for a text")
+        # Imported here: a text needs no database, and the first answer comes sooner without one.
+        from edge_qa.cli.documents.cited_answers import cited_line
+        from edge_qa.documents.index import DocumentIndex
+
+        # The index first: a wrong name is found before a model is loaded.
+        with DocumentIndex.open(documents) as index:
+            answerer = QuestionAnswerer.load(
+                bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+            )
+            cited = [
+                (
+                    question,
+                    answerer.ask(
+                        index,
+                        question,
+                        top_k=top_k,
+                        passages=passages,
+                        max_answer_len=max_answer_len,
+                        no_answer_threshold=no_answer_threshold,
+                        max_question_len=max_question_len,
+                    ),
+                )
+                for question in questions
+            ]
+        _print(cited, max_question_len or answerer.defaults.max_question_len, cited_line, as_json)
+        return
+    if passages is not None:
+        raise click.UsageError("--passages is for --documents")
     if context_file is not None and text is not None:
         raise click.UsageError("give the text with --context FILE, --context - or --text TEXT (one of them)")
     if context_file is None and text is None and (sys.stdin is None or sys.stdin.isatty()):
         raise click.UsageError("give the text with --context FILE, --text TEXT or on standard input")
     context = text if text is not None else _read(context_file or "-")
-    answerer = QuestionAnswerer.load(
-        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
-    )
+    answerer = load()
     results = [
         (
             question,
@@ -116,9 +175,15 @@ def ask(
         )
         for question in questions
     ]
+    longest = max_question_len or answerer.defaults.max_question_len
+    _print(results, longest, lambda answer: _line(answer, context), as_json)
+
+
+def _print(
+    results: Sequence[tuple[str, Sequence[Shown]]], longest: int, line: Callable[[Shown], str], as_json: bool
+) -> None:
     for question, answers in results:
         if answers[0].question_truncated:
-            longest = max_question_len or answerer.defaults.max_question_len
             click.echo(
                 f"note: only the first {longest} tokens of the question were read; --max-question-len allows more: "
                 f"{question[:60]}...",
@@ -131,7 +196,7 @@ def ask(
         if len(results) > 1:
             click.echo(question)
         for answer in answers:
-            click.echo(_line(answer, context))
+            click.echo(line(answer))
 
 
 def _progress(context: str) -> Progress:

@@ -29,7 +29,7 @@ from edge_qa.errors import InputError, ResourceError
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.batching import BATCH
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
@@ -162,7 +162,11 @@ def batch(
             if total:
                 show("batch", min(number, total), total)
     if failed:
-        raise InputError(f"{failed} lines could not be used", where=source, remedy="their lines in the output say why")
+        raise InputError(
+            f"{failed} line{'s' * (failed > 1)} could not be used",
+            where=source,
+            remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
+        )
 
 
 class _RowReading(Reading):

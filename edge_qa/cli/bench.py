@@ -12,7 +12,7 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import budgets_option, engine_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 
 
 def _lengths(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, ...] | None:

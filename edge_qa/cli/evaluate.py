@@ -13,7 +13,7 @@ from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name
 from edge_qa.evaluation.evaluate import evaluate as run_evaluation
 from edge_qa.files import check_file, write_file
-from edge_qa.inference.choice import EngineName
+from edge_qa.inference.engine_choice import EngineName
 from edge_qa.system.machine import DISTURBED
 
 

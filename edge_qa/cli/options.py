@@ -8,7 +8,7 @@ import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.evaluation.segmentation import LANGUAGES
-from edge_qa.inference.choice import ENGINES
+from edge_qa.inference.engine_choice import ENGINES
 
 budget_option = click.option(
     "--budget",

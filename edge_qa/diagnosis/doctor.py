@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: a machine on which OpenVINO cannot even be
 that a doctor is asked about.
 """
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     if path is not None and not os.path.isdir(path):
         raise BundleError("is no folder", where=path, remedy="give the folder of a bundle, made with edge-qa convert")
     machine, memory = this_machine(), this_memory()
-    findings = [*_look_at_cpu(machine), *_look_at_memory(memory)]
+    findings = [*_look_at_cpu(machine), *_look_at_memory(memory), *_look_at_sqlite()]
     installed, products = None, None
     try:
         import_module("numpy")
@@ -71,7 +72,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     except (ImportError, OSError, RuntimeError) as error:
         findings.append(_broken(error))
     if installed is not None:
-        from edge_qa.diagnosis.bundle_check import check_bundle
+        from edge_qa.diagnosis.bundle_fitness import check_bundle
         from edge_qa.system.matmul_probe import bf16_runs, measure_products
 
         findings.append(_fact("openvino", f"{installed.version}; CPU plugin: {', '.join(installed.capabilities)}"))
@@ -194,6 +195,22 @@ def _look_at_products(products: "Products", machine: Machine) -> Iterator[Findin
             "fact",
             "sums of the largest 8-bit values overflow: only bundles of target any or avx2 are right",
             "measured here",
+        )
+
+
+def _look_at_sqlite() -> Iterator[Finding]:
+    """Only questions over documents need it."""
+    try:
+        sqlite = import_module("sqlite3")
+        with contextlib.closing(sqlite.connect(":memory:")) as connection:
+            connection.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
+    except Exception as error:
+        yield Finding(
+            "documents",
+            "note",
+            f"documents cannot be indexed here: Python's sqlite3 has no FTS5 ({error})",
+            "this machine",
+            "use a Python whose SQLite has it, if you need edge-qa index",
         )
 
 

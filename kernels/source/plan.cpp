@@ -104,7 +104,8 @@ void Plan::items(int kind, int layer, int before, int after, const Path& path, i
     count = std::max(count, (tokens + kItemRows - kItemStep - 1) / (kItemRows - kItemStep));
     int begin = 0;
     for (int part = 1; part <= count; part++) {
-      const int end = part == count ? tokens : std::min(tokens, (tokens * part / count + kItemStep / 2) / kItemStep * kItemStep);
+      const int end =
+          part == count ? tokens : std::min(tokens, (tokens * part / count + kItemStep / 2) / kItemStep * kItemStep);
       if (end > begin) items_.push_back({i, begin, end - begin});
       begin = std::max(begin, end);
     }
@@ -156,8 +157,8 @@ void Plan::carve(const Path& path, int threads, Workspace& workspace) {
     own.codes = workspace.take<uint8_t>(static_cast<size_t>(kItemRows) * call.code_stride);
     own.queries = workspace.take<uint8_t>(static_cast<size_t>(kItemRows) * heads * call.key_stride);
     own.chances = workspace.take<uint8_t>(kAttentionRows * length);
-    own.widened = workspace.take<uint16_t>(
-        std::max(static_cast<size_t>(kItemRows) * call.code_stride, kAttentionRows * length));
+    own.widened =
+        workspace.take<uint16_t>(std::max(static_cast<size_t>(kItemRows) * call.code_stride, kAttentionRows * length));
     own.turned = workspace.take<uint8_t>(static_cast<size_t>(call.code_stride) * kItemRows);
     own.code_scales = workspace.take<float>(kItemRows);
     own.query_scales = workspace.take<float>(static_cast<size_t>(kItemRows) * heads);

@@ -55,21 +55,21 @@ def names(target: Path) -> list[str]:
 
 def test_no_load_fails_while_the_folder_is_replaced(bundles, held):
     write(held, "{}")
-    replacing = subprocess.Popen([sys.executable, "-c", _REPLACE, *bundles, held], stdout=subprocess.PIPE)
-    try:
-        replacing.stdout.readline()
-        until = time.monotonic() + 10
-        while not (held / "bundle.json").exists():
-            assert time.monotonic() < until
-        seen = set()
-        for number in range(LOADS):
-            bundle = Bundle.load(held, model_later=bool(number % 2))
-            bundle.read("model.bin")
-            seen.add(bundle.manifest.digest)
-        assert replacing.poll() is None
-    finally:
-        replacing.kill()
-        replacing.wait()
+    command = [sys.executable, "-c", _REPLACE, *bundles, held]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as replacing:
+        try:
+            replacing.stdout.readline()
+            until = time.monotonic() + 30
+            while not (held / "bundle.json").exists():
+                assert time.monotonic() < until
+            seen = set()
+            for number in range(LOADS):
+                bundle = Bundle.load(held, model_later=bool(number % 2))
+                bundle.read("model.bin")
+                seen.add(bundle.manifest.digest)
+            assert replacing.poll() is None
+        finally:
+            replacing.kill()
     assert len(seen) == 2  # it was replaced meanwhile
 
 

@@ -32,8 +32,8 @@ int main(int count, char** arguments) {
       char own[256];
       const int32_t length = kTokens;
       for (int call = 0; call < kCalls; call++)
-        if (edge_qa_run(model, pools[(caller + call) % 2], -1, 1, &length, ids, types, positions,
-                        logits[caller].data(), logits[caller].data() + kTokens, own, sizeof own))
+        if (edge_qa_run(model, pools[(caller + call) % 2], -1, 1, &length, ids, types, positions, logits[caller].data(),
+                        logits[caller].data() + kTokens, own, sizeof own))
           std::abort();
     });
   for (std::thread& caller : callers) caller.join();

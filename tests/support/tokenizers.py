@@ -4,9 +4,14 @@ import base64
 import json
 import struct
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from tests.support.checkpoints import bert_config, bert_tensors, write_checkpoint
 
 SENTENCE = "The harbour of Oslo was opened in 1856, after the queen's visit. Tickets cost 12,50 in Zurich."
 
@@ -64,3 +69,22 @@ def panicking(*, at_load: bool) -> str:
         "precompiled_charsmap": base64.b64encode(charsmap).decode(),
     }
     return json.dumps(state)
+
+
+WHOLE_TEMPLATE = bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1")
+
+
+def checkpoint_with(folder: Path, processor: Any, *, types: int = 2) -> Path:
+    """A BERT for the vocabulary of `wordpiece`, whose tokenizer.json has this post-processor."""
+    tokenizer = wordpiece(processor)
+    words = tokenizer.get_vocab_size()
+    tensors = bert_tensors()
+    draw = np.random.default_rng(1).normal(0, 0.3, (words, 32)).astype(np.float32)
+    tensors["bert.embeddings.word_embeddings.weight"] = draw
+    tensors["bert.embeddings.token_type_embeddings.weight"] = draw[:types]
+    config = bert_config() | {"vocab_size": words, "type_vocab_size": types}
+    write_checkpoint(folder, tensors=tensors, config=config)
+    (folder / "vocab.txt").unlink()
+    (folder / "tokenizer.json").write_text(tokenizer.to_str())
+    save_file(tensors, folder / "model.safetensors")
+    return folder

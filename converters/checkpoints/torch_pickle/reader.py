@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from converters.checkpoints.torch_pickle.archive import DAMAGED, Span, find_members, read_span
 from converters.checkpoints.torch_pickle.globals import ITEM_BYTES, Storage, Tensor
-from converters.checkpoints.torch_pickle.opcodes import RESAVE, Unpickled, interpret
+from converters.checkpoints.torch_pickle.interpreter import RESAVE, Unpickled, interpret
 from edge_qa.errors import CheckpointError, ResourceError
 from edge_qa.git_lfs import refuse_pointer
 

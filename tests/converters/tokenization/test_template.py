@@ -2,9 +2,7 @@
 
 import json
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 from tokenizers import pre_tokenizers, processors
 
 from converters.conversion import convert
@@ -13,9 +11,8 @@ from converters.tokenization.tokenizer import read_tokenizer
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import CheckpointError
 from edge_qa.text.tokenizer import TextTokenizer
-from tests.support.checkpoints import bert_config, bert_tensors, write_checkpoint
 from tests.support.foreign_models import make_encoder, save, zoo_model
-from tests.support.tokenizers import bert_template, byte_level_bpe, wordpiece
+from tests.support.tokenizers import WHOLE_TEMPLATE, bert_template, byte_level_bpe, checkpoint_with, wordpiece
 
 # [CLS] 2, [SEP] 3; <s> 0, </s> 2.
 BROKEN = {
@@ -24,7 +21,6 @@ BROKEN = {
     "without the last": bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1"),
     "words": processors.BertProcessing(("h", 8), ("i", 9)),
 }
-WHOLE = bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1")
 BYTES = pre_tokenizers.ByteLevel()
 
 
@@ -81,7 +77,7 @@ def test_what_is_not_certain_is_refused(tmp_path, tokenizer, model_type):
 @pytest.mark.parametrize(
     ("processor", "model_type"),
     [
-        (WHOLE, "bert"),
+        (WHOLE_TEMPLATE, "bert"),
         (processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2)), "bert"),
         # Multilingual MiniLM is a BERT with the tokenizer of XLM-R, which puts two between.
         (bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] [SEP] $B [SEP]"), "bert"),
@@ -105,26 +101,10 @@ def test_an_architecture_of_another_kind_is_only_told(tmp_path):
 # What comes out of a conversion.
 
 
-def checkpoint(folder, processor, *, types=2):
-    """A BERT for the vocabulary of `wordpiece`."""
-    tokenizer = wordpiece(processor)
-    words = tokenizer.get_vocab_size()
-    tensors = bert_tensors()
-    draw = np.random.default_rng(1).normal(0, 0.3, (words, 32)).astype(np.float32)
-    tensors["bert.embeddings.word_embeddings.weight"] = draw
-    tensors["bert.embeddings.token_type_embeddings.weight"] = draw[:types]
-    config = bert_config() | {"vocab_size": words, "type_vocab_size": types}
-    write_checkpoint(folder, tensors=tensors, config=config)
-    (folder / "vocab.txt").unlink()
-    (folder / "tokenizer.json").write_text(tokenizer.to_str())
-    save_file(tensors, folder / "model.safetensors")
-    return folder
-
-
 def test_a_converted_bundle_answers_as_with_a_whole_tokenizer(tmp_path):
     made = [
-        convert(checkpoint(tmp_path / name, processor), tmp_path / f"{name}.bundle")
-        for name, processor in (("whole", WHOLE), ("broken", None))
+        convert(checkpoint_with(tmp_path / name, processor), tmp_path / f"{name}.bundle")
+        for name, processor in (("whole", WHOLE_TEMPLATE), ("broken", None))
     ]
     whole, broken = (QuestionAnswerer.load(one.path).answer("When?", "The harbour opened in 1856.") for one in made)
     assert broken == whole
@@ -143,12 +123,12 @@ def test_an_imported_bundle_gets_the_template_too(tmp_path):
 def test_token_types_that_are_all_zero_are_told(tmp_path):
     flat = bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]")
     wanted = "the tokenizer gives question and context the same token type, 0, where the model tells 2 apart"
-    assert convert(checkpoint(tmp_path / "two", flat), tmp_path / "a").notes == (wanted,)
+    assert convert(checkpoint_with(tmp_path / "two", flat), tmp_path / "a").notes == (wanted,)
     # A model of one type has nothing to tell apart.
-    assert convert(checkpoint(tmp_path / "one", flat, types=1), tmp_path / "b").notes == ()
+    assert convert(checkpoint_with(tmp_path / "one", flat, types=1), tmp_path / "b").notes == ()
 
 
 def test_a_token_type_beyond_the_table_is_refused(tmp_path):
     beyond = bert_template(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:2 [SEP]:2")
     with pytest.raises(CheckpointError, match="gives token types up to 2, the model has 2"):
-        convert(checkpoint(tmp_path / "source", beyond), tmp_path / "made")
+        convert(checkpoint_with(tmp_path / "source", beyond), tmp_path / "made")

@@ -10,14 +10,13 @@ from converters.verification.tokenizer import verify_tokenizer
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import CheckpointError
 from edge_qa.text.tokenizer import TextTokenizer
-from tests.converters.tokenization.test_template import WHOLE, checkpoint
-from tests.support.tokenizers import wordpiece
+from tests.support.tokenizers import WHOLE_TEMPLATE, checkpoint_with, wordpiece
 
 ROWS = wordpiece().get_vocab_size()
 
 
 def verify(*added: AddedToken) -> tuple[str, ...]:
-    tokenizer = wordpiece(WHOLE)
+    tokenizer = wordpiece(WHOLE_TEMPLATE)
     tokenizer.add_tokens(list(added))
     return verify_tokenizer(tokenizer.to_str(), vocabulary=ROWS, token_types=2, where=Path("checkpoint")).notes
 
@@ -36,15 +35,15 @@ def test_a_token_that_text_becomes_is_named_and_refused():
 
 
 def test_a_special_token_of_the_template_needs_its_row():
-    tokenizer = wordpiece(WHOLE)
+    tokenizer = wordpiece(WHOLE_TEMPLATE)
     # Without [SEP], 3, and all after it.
     with pytest.raises(CheckpointError, match="gives ids up to"):
         verify_tokenizer(tokenizer.to_str(), vocabulary=3, token_types=2, where=Path("checkpoint"))
 
 
 def test_a_bundle_with_such_a_token_answers_and_never_gives_its_id(tmp_path):
-    tokenizer = wordpiece(WHOLE)
-    source = checkpoint(tmp_path / "source", WHOLE)
+    tokenizer = wordpiece(WHOLE_TEMPLATE)
+    source = checkpoint_with(tmp_path / "source", WHOLE_TEMPLATE)
     tokenizer.add_special_tokens([AddedToken("<pad>", special=True)])
     (source / "tokenizer.json").write_text(tokenizer.to_str())
     made = convert(source, tmp_path / "made")

@@ -109,6 +109,15 @@ def test_a_bundle_with_such_a_model_is_refused_though_its_digest_is_right(path):
         QuestionAnswerer(replace(bundle, contents=contents))
 
 
+def test_a_model_whose_outputs_hold_nothing_is_refused(path):
+    # The zeros of a Reshape then mean no elements, and the fused attention wrote past its memory.
+    bundle = Bundle.load(path)
+    damaged = bundle.model_xml.replace(b'special_zero="true"', b'special_zero="false"')
+    contents = bundle.contents | {"model.xml": np.frombuffer(damaged, np.uint8)}
+    with pytest.raises(BundleError, match=r"is no \(batch, tokens\)|OpenVINO cannot load the model"):
+        QuestionAnswerer(replace(bundle, contents=contents))
+
+
 def test_every_ir_that_the_repository_carries_passes():
     carried = sorted((ROOT / "examples").rglob("*.xml"))
     assert carried

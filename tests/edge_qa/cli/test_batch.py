@@ -128,7 +128,7 @@ def test_lines_with_errors_are_told_again_after_resuming(command, int8_bundle, s
     call = ("batch", int8_bundle, tmp_path / "bad.jsonl", "--output", tmp_path / "out.jsonl")
     assert command(*call).code == 4
     resumed = command(*call, "--resume")
-    assert (resumed.code, "1 lines could not be used" in resumed.err) == (4, True)
+    assert (resumed.code, "1 line could not be used" in resumed.err) == (4, True)
 
 
 def test_resuming_with_a_shorter_input_is_refused(int8_bundle, source, tmp_path):

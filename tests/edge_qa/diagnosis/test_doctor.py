@@ -14,8 +14,8 @@ import pytest
 
 from converters.token_budgets.token_dropping import Keep
 from edge_qa.bundle.manifest import Defaults, Manifest, read_manifest
-from edge_qa.diagnosis import bundle_check, doctor
-from edge_qa.diagnosis.bundle_check import bundle_needs, check_bundle
+from edge_qa.diagnosis import bundle_fitness, doctor
+from edge_qa.diagnosis.bundle_fitness import bundle_needs, check_bundle
 from edge_qa.diagnosis.doctor import diagnose
 from edge_qa.diagnosis.expected_gains import bf16_gain, int8_gain, sparsity_gain
 from edge_qa.diagnosis.finding import Finding
@@ -51,6 +51,13 @@ def manifest_of(bundle: Path) -> Manifest:
     return read_manifest((bundle / "bundle.json").read_bytes(), "test")
 
 
+def test_a_python_without_fts5_is_noted(monkeypatch):
+    assert not [finding for finding in diagnose().findings if finding.topic == "documents"]
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    (finding,) = (finding for finding in diagnose().findings if finding.topic == "documents")
+    assert (finding.level, "FTS5" in finding.text) == ("note", True)
+
+
 def problems(findings) -> list[str]:
     return [finding.text for finding in findings if finding.level == "problem"]
 
@@ -62,7 +69,7 @@ def notes(findings) -> list[str]:
 @pytest.fixture
 def no_trial(monkeypatch):
     """The real answer in a fresh process is left out; it has its own test."""
-    monkeypatch.setattr(bundle_check, "_try", lambda path, budget: RAN)
+    monkeypatch.setattr(bundle_fitness, "_try", lambda path, budget: RAN)
 
 
 def test_a_sound_bundle_answers_in_a_fresh_process(bundle):

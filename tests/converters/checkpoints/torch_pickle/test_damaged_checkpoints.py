@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.checkpoints.torch_pickle import opcodes as torch_opcodes
+from converters.checkpoints.torch_pickle import interpreter
 from edge_qa.errors import CheckpointError
 from tests.support.torch_pickle_by_hand import (
     DEEP,
@@ -77,4 +77,4 @@ FRAGMENTS = [
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=40))
 def test_any_sequence_of_opcodes_gives_values_or_one_line(fragments):
     with suppress(CheckpointError):
-        torch_opcodes.interpret(b"".join(fragments) + b".", 0, "model.bin")
+        interpreter.interpret(b"".join(fragments) + b".", 0, "model.bin")

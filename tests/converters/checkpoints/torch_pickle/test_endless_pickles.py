@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from converters.checkpoints.torch_pickle import opcodes as torch_opcodes
+from converters.checkpoints.torch_pickle import interpreter
 from converters.checkpoints.torch_pickle.reader import read_state_dict
 from tests.support.torch_pickle_by_hand import (
     DEEP,
@@ -65,7 +65,7 @@ def test_one_dict_under_many_names_is_looked_at_once(write):
 
 
 def test_the_number_of_opcodes_is_bounded(write):
-    fine = b"N\x85" + b"\x85" * (torch_opcodes.MAX_OPCODES - 4)
+    fine = b"N\x85" + b"\x85" * (interpreter.MAX_OPCODES - 4)
     rejected(write(fine), "holds a tuple")
     rejected(write(fine + b"\x85"), "more than 500000 opcodes")
 

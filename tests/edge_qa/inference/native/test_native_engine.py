@@ -111,7 +111,7 @@ def test_the_cache_is_filled_once(plain, tmp_path, monkeypatch):
     assert first.engine.name == "native"
     (kept,) = tmp_path.glob("*.packed")
     written = kept.stat().st_mtime_ns
-    monkeypatch.setattr("edge_qa.inference.choice.pack", lambda folder: pytest.fail("packed again"))
+    monkeypatch.setattr("edge_qa.inference.engine_choice.pack", lambda folder: pytest.fail("packed again"))
     second = QuestionAnswerer.load(plain, cache=tmp_path)
     assert kept.stat().st_mtime_ns == written
     np.testing.assert_array_equal(logits(first), logits(second))
@@ -147,7 +147,7 @@ def test_native_packs_for_itself_where_it_must(plain):
 
 
 def test_without_the_package_auto_is_as_before(packed, monkeypatch):
-    monkeypatch.setattr("edge_qa.inference.choice.this_library", lambda: None)
+    monkeypatch.setattr("edge_qa.inference.engine_choice.this_library", lambda: None)
     assert QuestionAnswerer.load(packed).engine.name == "openvino"
     with pytest.raises(ResourceError, match=r"edge-qa\[native\]"):
         QuestionAnswerer.load(packed, engine="native")

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.experiments.hard_to_quantize import scale_attention
-from calibration.quantization import gate as gate_module
+from calibration.quantization import accuracy_gate as gate_module
 from calibration.quantization import quantize as quantize_module
-from calibration.quantization.gate import fastest_first
+from calibration.quantization.accuracy_gate import fastest_first
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import few_samples, quantize, speed_note

@@ -145,8 +145,13 @@ def _try(path: Path, budget: str) -> Finding:
         # What the full model needs at its peak, the others need less of.
         run = run_fresh_process(path, question, context, budget=budget, every_length=is_full)
     except EdgeQAError as error:
-        return _problem(error if is_full else type(error)(f"budget {budget}: {error}"))
-    peak = "" if run.every_length_peak_bytes is None else f", {run.every_length_peak_bytes / 1e6:.0f} MB at its peak"
+        what = error.got if is_full else f"budget {budget}: {error.got}"
+        return _problem(EdgeQAError(what, where=error.where, wanted=error.wanted, remedy=error.remedy))
+    peak = (
+        ""
+        if run.every_length_peak_bytes is None
+        else f"; {run.every_length_peak_bytes / 1e6:.0f} MB once every length was seen"
+    )
     text = f"a fresh process gave its first answer after {run.start.total_ms:.0f} ms{peak}"
     return Finding("bundle", "fact", f"runs{'' if is_full else f' with budget {budget}'}: {text}", "measured here")
 
@@ -156,6 +161,5 @@ def _fact(text: str) -> Finding:
 
 
 def _problem(error: EdgeQAError) -> Finding:
-    """Errors end in their remedy."""
-    text, semicolon, remedy = str(error).rpartition("; ")
-    return Finding("bundle", "problem", text if semicolon else remedy, "this machine", remedy if semicolon else None)
+    text = str(EdgeQAError(error.got, where=error.where, wanted=error.wanted))
+    return Finding("bundle", "problem", text, "this machine", error.remedy)

@@ -1,0 +1,1 @@
+"""Commands for questions over a folder of documents."""

@@ -1,0 +1,146 @@
+"""edge-qa index, search, ask --documents, verify-citation."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+BUNDLE = ROOT / "examples" / "models" / "minilm-squad-small-int8"
+QUESTION = "What is the monthly rent of the shop?"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "lease.txt").write_text(
+        "THE LEASE\n\nIt began in May. The monthly rent of the shop is 1,980 euros. Ask Ada."
+    )
+    (folder / "cats.md").write_text("# Cats\n\nThe cat of the shop is called Minka. She is nine years old.\n")
+    return folder
+
+
+@pytest.fixture
+def library(command, folder, tmp_path):
+    library = tmp_path / "library.db"
+    assert command("index", folder, library).code == 0
+    return library
+
+
+def test_index_says_what_it_did(command, folder, tmp_path):
+    (folder / "bad.txt").write_bytes(b"\xff\xfe\xff")
+    library = tmp_path / "library.db"
+    result = command("index", folder, library)
+    assert result.code == 0
+    assert result.out.startswith(f"{library}: 2 files in 2 passages (2 added, 1 not read; 0.0 MB read in ")
+    assert f"not read: {folder.resolve() / 'bad.txt'}: " in result.err
+    again = command("index", folder, library, "--json").json
+    assert (again["unchanged"], again["added"], len(again["problems"])) == (2, 0, 1)
+
+
+def test_include_exclude_and_limits(command, folder, tmp_path):
+    library = tmp_path / "library.db"
+    assert command("index", folder, library, "--include", "*.md", "--json").json["files"] == 1
+    assert command("index", folder, library, "--exclude", "*.md", "--json").json["removed"] == 1
+    (folder / "big.txt").write_text("x " * 2**20)
+    assert "big.txt" in command("index", folder, library, "--max-file-mib", 1).err
+
+
+def test_search(command, library):
+    result = command("search", library, "a cat")
+    assert result.code == 0
+    assert "cats.md  characters 0-" in result.out
+    (passage,) = command("search", library, "cat", "--json").json
+    assert passage["heading"] == "Cats"
+    assert len(passage["sha256"]) == 64
+    nothing = command("search", library, "xylophone", "--json")
+    assert (nothing.code, nothing.json) == (1, [])
+
+
+def test_ask_and_verify(command, library, folder, tmp_path):
+    result = command("ask", BUNDLE, QUESTION, "--documents", library)
+    assert result.code == 0
+    assert result.out.startswith("1,980 euros  ")
+    assert f"{folder.resolve() / 'lease.txt'}  characters " in result.out
+    assert result.out.rstrip().endswith(": The monthly rent of the shop is 1,980 euros.")
+    printed = command("ask", BUNDLE, QUESTION, "Xylophone quarks?", "--documents", library, "--top-k", 2, "--json").out
+    answers = json.loads(printed)
+    assert answers[0]["answers"][0]["source"]["sentence"] == "The monthly rent of the shop is 1,980 euros."
+    assert answers[1]["answers"][0] | {"score": 0.0} == {
+        "text": "",
+        "score": 0.0,
+        "start": 0,
+        "end": 0,
+        "source": None,
+        "rank": None,
+        "partial": False,
+        "question_truncated": False,
+    }
+    citation = tmp_path / "citation.json"
+    citation.write_text(json.dumps(answers[0]["answers"][0]))
+    check = command("verify-citation", library, citation)
+    assert (check.code, check.out.split()[0]) == (0, "holds")
+    (folder / "lease.txt").write_text("New. The monthly rent of the shop is 1,980 euros.")
+    check = command("verify-citation", library, citation, "--json")
+    assert (check.code, check.json[0]["verdict"], check.json[0]["start"]) == (0, "moved", 37)
+    (folder / "lease.txt").write_text("Nothing.")
+    check = command("verify-citation", library, citation)
+    assert (check.code, check.out.split()[0]) == (1, "gone")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[3]", '{"text": "a"}', '{"answers": [{"source": null}]}'])
+def test_what_is_no_citation(command, library, tmp_path, content):
+    citation = tmp_path / "citation.json"
+    citation.write_text(content)
+    result = command("verify-citation", library, citation)
+    assert result.code == 4
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--documents", "LIBRARY", "--text", "a"],
+        ["--documents", "LIBRARY", "--shortlist", "3"],
+        ["--passages", "3", "--text", "a"],
+    ],
+)
+def test_options_that_do_not_go_together(command, library, arguments):
+    given = [str(library) if argument == "LIBRARY" else argument for argument in arguments]
+    assert command("ask", BUNDLE, QUESTION, *given).code == 2
+
+
+def test_what_is_no_index(command, folder, tmp_path):
+    other = tmp_path / "other.db"
+    for result in (
+        command("ask", BUNDLE, QUESTION, "--documents", other),
+        command("search", other, "a"),
+        command("index", tmp_path / "nowhere", other),
+    ):
+        assert result.code == 4
+        assert "does not exist" in result.err
+    other.write_text("something else")
+    assert command("index", folder, other).code == 4
+    assert other.read_text() == "something else"
+
+
+def test_an_interrupted_run_goes_on(folder, library):
+    for number in range(300):
+        (folder / f"{number}.txt").write_text(f"Number {number}. " + "word " * 3000)
+    run = [sys.executable, "-m", "edge_qa", "index", str(folder), str(library)]
+    process = subprocess.Popen(run, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not library.with_name(f"{library.name}-wal").exists() and process.poll() is None:
+        pass
+    os.kill(process.pid, signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode in (130, 0)
+    if process.returncode:
+        assert f"interrupted; {library} holds what was read until then" in error
+    done = subprocess.run([*run, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["files"] == 302
