@@ -50,8 +50,8 @@ class Answer:
     partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
     question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
     confidence: the probability, 0..1, that this answer is right, or for "none" that there is none. It does not fall
-    because more was read, as the score does, which compares with everything that was read. None where the bundle has
-    no confidence: `calibrate_confidence` fits it.
+    because more windows were read; the score does, which compares with everything that was read. None where the
+    bundle has no confidence: `calibrate_confidence` fits it.
     """
 
     text: str

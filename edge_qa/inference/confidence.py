@@ -2,7 +2,8 @@
 
 A probability that is normalised over everything that was read falls with every page that is read besides. What
 stands here looks at one window alone: the answer's margin over "none" there, its lead over the best other span there,
-and its length. Text that was read besides changes nothing, as long as the best answer stays the same one.
+and its length. Other windows change nothing, as long as the best answer stays the same one; text in the answer's
+own window does, as far as it moves the model's logits.
 """
 
 import math
