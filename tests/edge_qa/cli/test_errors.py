@@ -304,7 +304,6 @@ def test_a_context_file_that_cannot_be_used(command, int8_bundle, tmp_path):
 
 def test_wrong_usage(command, int8_bundle):
     for arguments in (
-        ("ask", int8_bundle, "Who?"),
         ("ask", int8_bundle, "Who?", "--text", "a", "--context", "b"),
         ("ask", int8_bundle, "Who?", "--text", "a", "--top-k", "0"),
         ("frobnicate",),
