@@ -81,6 +81,30 @@ def starts(codes: NDArray[np.int8]) -> NDArray[np.int32]:
     return result
 
 
+def blocks(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint32], NDArray[np.uint16], NDArray[np.int8]]:
+    """Return what is left of (outputs, inputs) codes in blocks of 4 outputs x 1 input.
+
+    ends: (outputs/4,), where each group of outputs ends among the columns. columns: the inputs that any output of a
+    group reads, padded to fours. values: (columns/4, 4 outputs, 4 inputs).
+    """
+    outputs, inputs = codes.shape
+    grouped = np.zeros((outputs + -outputs % 4, inputs), np.int8)
+    grouped[:outputs] = codes
+    grouped = grouped.reshape(-1, 4, inputs)
+    ends, columns, values = [], [np.zeros(0, np.uint16)], [np.zeros((0, 4, 4), np.int8)]
+    count = 0
+    for group in grouped:
+        (read,) = np.nonzero(group.any(axis=0))
+        padding = -read.size % 4
+        columns.append(np.r_[read, np.zeros(padding, read.dtype)].astype(np.uint16))
+        kept = np.zeros((4, read.size + padding), np.int8)
+        kept[:, : read.size] = group[:, read]
+        values.append(kept.reshape(4, -1, 4).transpose(1, 0, 2))
+        count += read.size + padding
+        ends.append(count)
+    return np.array(ends, np.uint32), np.concatenate(columns), np.concatenate(values)
+
+
 def head_rows(weight: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     """Yield rows padded to whole vectors."""
     for row in weight:

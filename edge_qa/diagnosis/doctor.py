@@ -4,6 +4,7 @@ Nothing heavy is imported at the top: a machine on which OpenVINO cannot even be
 that a doctor is asked about.
 """
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
     if path is not None and not os.path.isdir(path):
         raise BundleError("is no folder", where=path, remedy="give the folder of a bundle, made with edge-qa convert")
     machine, memory = this_machine(), this_memory()
-    findings = [*_look_at_cpu(machine), *_look_at_memory(memory)]
+    findings = [*_look_at_cpu(machine), *_look_at_memory(memory), *_look_at_sqlite()]
     installed, products = None, None
     try:
         import_module("numpy")
@@ -75,6 +76,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
         from edge_qa.system.matmul_probe import bf16_runs, measure_products
 
         findings.append(_fact("openvino", f"{installed.version}; CPU plugin: {', '.join(installed.capabilities)}"))
+        findings.append(_look_at_native())
         findings.append(bf16_gain(bf16_runs()))
         findings.append(int8_gain(machine.instruction_set, x86=_is_x86()))
         if measure:
@@ -150,6 +152,22 @@ def _look_at_memory(memory: Memory) -> Iterator[Finding]:
         )
 
 
+def _look_at_native() -> Finding:
+    """Whether the native engine is installed, and what it would run on."""
+    from edge_qa.inference.native.library import CAP_VARIABLE as NATIVE_CAP
+    from edge_qa.inference.native.library import this_library
+
+    library = this_library()
+    if library is None:
+        return _fact("native", "edge-qa-kernels is not installed; OpenVINO runs every model")
+    isa = library.best_path()
+    if isa is None:
+        cap = os.environ.get(NATIVE_CAP)
+        reason = f"{NATIVE_CAP}={cap} names no path" if cap else "this CPU lacks AVX2"
+        return _fact("native", f"installed, but {reason}; OpenVINO answers")
+    return _fact("native", f"installed, runs on {isa}")
+
+
 def _look_at_openvino() -> OpenVINO:
     from edge_qa._openvino import ov, this_core
 
@@ -194,6 +212,22 @@ def _look_at_products(products: "Products", machine: Machine) -> Iterator[Findin
             "fact",
             "sums of the largest 8-bit values overflow: only bundles of target any or avx2 are right",
             "measured here",
+        )
+
+
+def _look_at_sqlite() -> Iterator[Finding]:
+    """Only questions over documents need it."""
+    try:
+        sqlite = import_module("sqlite3")
+        with contextlib.closing(sqlite.connect(":memory:")) as connection:
+            connection.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
+    except Exception as error:
+        yield Finding(
+            "documents",
+            "note",
+            f"documents cannot be indexed here: Python's sqlite3 has no FTS5 ({error})",
+            "this machine",
+            "use a Python whose SQLite has it, if you need edge-qa index",
         )
 
 

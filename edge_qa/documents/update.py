@@ -19,6 +19,7 @@ from edge_qa.documents.readers.extracted import Extracted, one_line
 from edge_qa.documents.readers.kinds import read
 from edge_qa.documents.store import errors_of, finish_writing, open_to_write, transaction
 from edge_qa.errors import EdgeQAError, InputError
+from edge_qa.git_lfs import refuse_pointer
 from edge_qa.progress import Progress
 
 _log = logging.getLogger(__name__)
@@ -154,9 +155,13 @@ class _Update:
         try:
             data = _read_bytes(file, self._options.max_file_bytes)
             self._bytes += len(data)
+            refuse_pointer(data, InputError, file.path)
             extracted = read(data, file.kind, latin_1=self._options.latin_1)
-        except (EdgeQAError, OSError) as error:
-            problem = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        except EdgeQAError as error:
+            error.where = None  # which the report says itself
+            problem = str(error)
+        except OSError as error:
+            problem = error.strerror or str(error)
         except Exception as error:
             # A parser that fails on a damaged file in a way nobody thought of must not end the run.
             _log.debug("%s", file.path, exc_info=True)

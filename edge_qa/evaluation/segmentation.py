@@ -4,8 +4,8 @@ squad        lower case, ASCII punctuation and a, an, the go, white space parts:
 mlqa-..      Unicode's punctuation and the language's articles go instead; in Chinese every Han character is a token:
              the official metric of MLQA (Lewis et al. 2020, arXiv 1910.07475, mlqa_evaluation_v1.py), to the last bit
 characters-..  Japanese and Thai, which MLQA does not have: as MLQA treats Chinese, with the characters of their script.
-             Japanese scores of JGLUE's JSQuAD are by character, too. Where Thai words end needs a dictionary, and
-             scores would hang on its version; a character keeps the marks above and below it.
+             Where Thai words end needs a dictionary, and scores would hang on its version; a character keeps the
+             marks above and below it.
 """
 
 import re

@@ -4,9 +4,10 @@
  *   cc ask.c -I KERNELS/include libedge_qa_kernels.so -o ask
  *   ./ask PACKED/model.native 101 2040 2626 1996 3964 1029 102 8504 24546 2626 1996 3964 1012 102
  *
- * The words stand for [CLS] question [SEP] context [SEP], by the numbers of the bundle's tokenizer.json; 102 is the [SEP] of
- * BERT's vocabulary. It prints the first and last token of the best answer, counted from 0, and its score: the sum of the two
- * logits. What is mapped must not change while it is used, which is why a bundle is replaced and never rewritten.
+ * The words stand for [CLS] question [SEP] context [SEP], by the numbers of the bundle's tokenizer.json; 102 is the
+ * [SEP] of BERT's vocabulary. It prints the first and last token of the best answer, counted from 0, and its score: the
+ * sum of the two logits. What is mapped must not change while it is used, which is why a bundle is replaced and never
+ * rewritten.
  */
 #include <fcntl.h>
 #include <stdio.h>

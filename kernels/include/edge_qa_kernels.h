@@ -1,12 +1,12 @@
 /* The native engine of Edge QA: an encoder of the BERT family on x86-64 CPUs, in 8 bits.
  *
  * A model is a packed file (`edge-qa pack-native`), mapped or read into memory by the caller, who keeps it there,
- * unchanged, for as long as the model is open. Every offset, size and shape in it is checked before it is used. The hash
- * in its header is for the caller to check.
+ * unchanged, for as long as the model is open. Every offset, size and shape in it is checked before it is used. The
+ * hash in its header is for the caller to check.
  *
- * Functions that can fail return 0 or a negative number, and write a line of text into `error`. A model may be run by any
- * number of threads at once; calls that share a pool take turns, each with all of the pool's threads. After a fork the child
- * must make itself a new pool; models stay usable.
+ * Functions that can fail return 0 or a negative number, and write a line of text into `error`. A model may be run by
+ * any number of threads at once; calls that share a pool take turns, each with all of the pool's threads. After a fork
+ * the child must make itself a new pool; models stay usable.
  */
 #ifndef EDGE_QA_KERNELS_H
 #define EDGE_QA_KERNELS_H
@@ -63,8 +63,8 @@ EDGE_QA_EXPORT int32_t edge_qa_run(edge_qa_model* model, edge_qa_pool* pool, int
                                    const int32_t* lengths, const int64_t* ids, const int64_t* types,
                                    const int64_t* positions, float* start, float* end, char* error, size_t error_size);
 
-/* Count the cycles of each stage from now on (1) or no longer (0), and read what was counted since, over all threads: embeddings,
- * projections, attention, its output, norms, up, down, logits. cycles: [8], or NULL.
+/* Count the cycles of each stage from now on (1) or no longer (0), and read what was counted since, over all threads:
+ * embeddings, projections, attention, its output, norms, up, down, logits. cycles: [8], or NULL.
  */
 EDGE_QA_EXPORT void edge_qa_pool_profile(edge_qa_pool* pool, int32_t on, uint64_t* cycles);
 

@@ -36,7 +36,7 @@ constexpr int kMostHeadSize = 1024;
 
 // Queries of a run of rows: scratch.queries [row][head][key_stride] as code + 128, scratch.query_scales [row][head].
 EDGE_QA_APART void make_queries(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
-                         const float* scales, int rows) {
+                                const float* scales, int rows) {
   const size_t wide = call.product_stride;
   linear_into(attention.query, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.key_size, heads = attention.heads, padded = round_up(size, kKeyStep);
@@ -53,7 +53,7 @@ EDGE_QA_APART void make_queries(const Call& call, Scratch& scratch, const Attent
 
 // Keys of rows `row` .. of an example, into panels of 16 tokens.
 EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
-                      const float* scales, const Rows& to, int first_row, int rows) {
+                             const float* scales, const Rows& to, int first_row, int rows) {
   const size_t wide = call.product_stride;
   linear_into(attention.key, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.key_size, padded = round_up(size, kKeyStep), heads = attention.heads;
@@ -64,8 +64,7 @@ EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention
     const size_t row = first_row + r;
     for (int head = 0; head < heads; head++) {
       const float scale = quantize_head<128>(scratch.values + r * wide + head * size, size, codes_of);
-      uint8_t* panel =
-          reinterpret_cast<uint8_t*>(to.keys) + (head * row_count + row / 16 * 16) * stride + row % 16 * 4;
+      uint8_t* panel = reinterpret_cast<uint8_t*>(to.keys) + (head * row_count + row / 16 * 16) * stride + row % 16 * 4;
       int32_t sum = 0;
       for (int i = 0; i < size; i += 16) sum += sum_of_bytes(codes_of + i) - 16 * 128;
       for (int i = 0; i < padded; i += 4) {
@@ -82,7 +81,7 @@ EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention
 
 // Values of rows of an example, into panels of 16 channels; `rows` begins at a multiple of 4.
 EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
-                        const float* scales, const Rows& to, int first_row, int rows) {
+                               const float* scales, const Rows& to, int first_row, int rows) {
   const size_t wide = call.product_stride;
   linear_into(attention.value, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.value_size, padded = round_up(size, 16);
@@ -97,8 +96,8 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
           __builtin_memset(four[i], 0, padded);
           continue;
         }
-        const float scale = quantize_head<0>(scratch.values + (r + i) * wide + head * size, size,
-                                             reinterpret_cast<uint8_t*>(four[i]));
+        const float scale =
+            quantize_head<0>(scratch.values + (r + i) * wide + head * size, size, reinterpret_cast<uint8_t*>(four[i]));
         const size_t place = static_cast<size_t>(head) * call.row_count + row + i;
         to.value_logs[place] = log2_of(scale);
         to.value_inverses[place] = 1.f / scale;
@@ -170,7 +169,7 @@ constexpr float kPaidUnit = 65536.f;
 // queries pay each token, as integers, whose sum does not depend on its order.
 template <bool kPaid>
 EDGE_QA_APART void attend(const Call& call, Scratch& scratch, const Attention& attention, const Example& example,
-                   const Rows& from, int tokens, int rows, float* context) {
+                          const Rows& from, int tokens, int rows, float* context) {
   const int heads = attention.heads, length = round_up(tokens, 16);
   const size_t score_stride = round_up(call.longest, 64), stride = call.context_stride;
   const size_t first = example.first_row, value_panel_bytes = static_cast<size_t>(call.row_count) * 16;
@@ -193,8 +192,9 @@ EDGE_QA_APART void attend(const Call& call, Scratch& scratch, const Attention& a
                      float* to = scores + r * score_stride + first_key;
                      const float *scale = key_scales + first_key, *log = value_logs + first_key;
                      each_panel(panels, [&](int i) EDGE_QA_INLINE_LAMBDA {
-                       const Floats score = multiply_add(to_floats(load_ints(sums + i * 16)),
-                                                         multiply(query_scale, load(scale + i * 16)), load(log + i * 16));
+                       const Floats score =
+                           multiply_add(to_floats(load_ints(sums + i * 16)),
+                                        multiply(query_scale, load(scale + i * 16)), load(log + i * 16));
                        store(to + i * 16, score);
                        top = larger(top, score);
                      });
@@ -212,8 +212,7 @@ EDGE_QA_APART void attend(const Call& call, Scratch& scratch, const Attention& a
           alignas(64) int32_t paid[kLanes];
           for (int j = 0; j < length; j += kLanes) {
             store_ints(paid, to_ints(multiply(multiply(load(own + j), load(inverses + j)), unit)));
-            for (int i = 0; i < kLanes; i++)
-              __atomic_fetch_add(call.paid + first + j + i, paid[i], __ATOMIC_RELAXED);
+            for (int i = 0; i < kLanes; i++) __atomic_fetch_add(call.paid + first + j + i, paid[i], __ATOMIC_RELAXED);
           }
         }
       }

@@ -17,12 +17,12 @@ struct Item {
 };
 
 enum PhaseKind : int32_t {
-  kEmbed,             // embeddings, then what the first layer's attention reads
-  kSelectByProbe,     // which tokens a layer leaves, from their probe
+  kEmbed,              // embeddings, then what the first layer's attention reads
+  kSelectByProbe,      // which tokens a layer leaves, from their probe
   kSelectByAttention,  // the same from the attention they were paid
-  kWholeLayer,        // a layer from its attention to its end, then what the next layer's attention reads
-  kAttentionOnly,     // a layer that drops by attention: up to the context
-  kRestOfLayer,       // what follows the context, for the tokens that are left
+  kWholeLayer,         // a layer from its attention to its end, then what the next layer's attention reads
+  kAttentionOnly,      // a layer that drops by attention: up to the context
+  kRestOfLayer,        // what follows the context, for the tokens that are left
 };
 
 // Items of one phase may run at once, in any order; a phase begins when the one before has ended.
@@ -33,18 +33,18 @@ struct Phase {
 
 // Memory of one thread.
 struct Scratch {
-  float* values;      // [kItemRows][widest_product]
-  float* rows;        // [kItemRows][widest_row]
-  float* narrow;      // [kItemRows][widest_row]
-  float* neurons;     // [kItemRows][widest_neurons]
-  float* context;     // [kItemRows][widest_context]
-  float* largest;     // [kItemRows][16]
-  float* scores;      // [kAttentionRows][longest]
-  uint8_t* codes;     // [kItemRows][widest_codes], quantized rows
-  uint8_t* queries;   // [kItemRows][most_heads * key_step]
-  uint8_t* chances;   // [kAttentionRows][longest], probabilities
-  uint16_t* widened;  // [kItemRows][widest_codes], codes of 16 bits
-  uint8_t* turned;    // [widest_codes][64], codes by input
+  float* values;        // [kItemRows][widest_product]
+  float* rows;          // [kItemRows][widest_row]
+  float* narrow;        // [kItemRows][widest_row]
+  float* neurons;       // [kItemRows][widest_neurons]
+  float* context;       // [kItemRows][widest_context]
+  float* largest;       // [kItemRows][16]
+  float* scores;        // [kAttentionRows][longest]
+  uint8_t* codes;       // [kItemRows][widest_codes], quantized rows
+  uint8_t* queries;     // [kItemRows][most_heads * key_step]
+  uint8_t* chances;     // [kAttentionRows][longest], probabilities
+  uint16_t* widened;    // [kItemRows][widest_codes], codes of 16 bits
+  uint8_t* turned;      // [widest_codes][64], codes by input
   float* code_scales;   // [kItemRows]
   float* query_scales;  // [kItemRows][most_heads]
 };
@@ -54,18 +54,18 @@ constexpr int kAttentionRows = 16;
 
 // Memory of a row of every example, and of a row's keys and values.
 struct Rows {
-  float* x;              // [rows][x_stride], what a layer reads
-  float* residual;       // [rows][residual_stride], what its attention is added to (x itself without a bottleneck)
-  uint8_t* query_codes;  // [rows][code_stride], what its queries read, quantized
-  float* query_scales;   // [rows]
-  int8_t* keys;          // [heads][rows/16][key_size/4][16][4]
-  int32_t* key_starts;   // [heads][rows], -128 * sum of a key's codes
-  float* key_scales;     // [heads][rows]
-  int8_t* values;        // [heads][value_size/16][rows/4][16][4]
-  float* value_logs;     // [heads][rows], log2 of a value's scale
+  float* x;               // [rows][x_stride], what a layer reads
+  float* residual;        // [rows][residual_stride], what its attention is added to (x itself without a bottleneck)
+  uint8_t* query_codes;   // [rows][code_stride], what its queries read, quantized
+  float* query_scales;    // [rows]
+  int8_t* keys;           // [heads][rows/16][key_size/4][16][4]
+  int32_t* key_starts;    // [heads][rows], -128 * sum of a key's codes
+  float* key_scales;      // [heads][rows]
+  int8_t* values;         // [heads][value_size/16][rows/4][16][4]
+  float* value_logs;      // [heads][rows], log2 of a value's scale
   float* value_inverses;  // [heads][rows], 1 / scale
-  int32_t* origin;       // [rows], which token of its example a row is
-  int32_t* source;       // [rows], which row of the other set it was, after a drop
+  int32_t* origin;        // [rows], which token of its example a row is
+  int32_t* source;        // [rows], which row of the other set it was, after a drop
 };
 
 struct Call {
@@ -88,14 +88,24 @@ struct Call {
   uint64_t* cycles;     // [threads][kStages], or null
 };
 
-enum Stage { kStageEmbed, kStageProject, kStageAttend, kStageOutput, kStageNorm, kStageUp, kStageDown, kStageHead, kStages };
+enum Stage {
+  kStageEmbed,
+  kStageProject,
+  kStageAttend,
+  kStageOutput,
+  kStageNorm,
+  kStageUp,
+  kStageDown,
+  kStageHead,
+  kStages
+};
 
 // An encoder built for one instruction set.
 struct Path {
   const char* name;
-  int32_t key_step;   // what the size of a head is rounded up to
+  int32_t key_step;     // what the size of a head is rounded up to
   int32_t target_rows;  // of an item
-  void (*enter)();    // before a thread's first item of a call, and after its last
+  void (*enter)();      // before a thread's first item of a call, and after its last
   void (*leave)();
   void (*run)(const Call*, int thread, int phase, int item);
   // For tests: out[rows][outputs] = product of codes (stored as code + 128) with a matrix, before any float.

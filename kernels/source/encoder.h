@@ -156,10 +156,13 @@ struct Worker {
     for (int r = 0; r < rows; r++)
       to.origin[example.first_row + row + r] = from.origin[example.first_row + (sources ? sources[r] : row + r)];
     for (int r = 0; r < rows; r++)
-      beside[r] = residual + (static_cast<size_t>(example.first_row) + (sources ? sources[r] : row + r)) * residual_stride;
+      beside[r] =
+          residual + (static_cast<size_t>(example.first_row) + (sources ? sources[r] : row + r)) * residual_stride;
     const Matrix& output = layer.attention.output;
-    if (output.inputs) quantize(context, call.context_stride, rows, output);
-    else clear_scales(rows);
+    if (output.inputs)
+      quantize(context, call.context_stride, rows, output);
+    else
+      clear_scales(rows);
     linear(output, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
            [&](int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA { store(x + r * wide + n, add(y, load(beside[r] + n))); });
     clock.stage(kStageOutput);
@@ -185,7 +188,8 @@ struct Worker {
       const Bottleneck& middle = layer.bottleneck;
       quantize(x, wide, rows, middle.output);
       for (int r = 0; r < rows; r++)
-        beside[r] = from.x + (static_cast<size_t>(example.first_row) + (sources ? sources[r] : row + r)) * call.x_stride;
+        beside[r] =
+            from.x + (static_cast<size_t>(example.first_row) + (sources ? sources[r] : row + r)) * call.x_stride;
       linear(middle.output, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
              [&](int r, int n, Floats y)
                  EDGE_QA_INLINE_LAMBDA { store(output_row(to, row + r) + n, add(y, load(beside[r] + n))); });
@@ -209,10 +213,14 @@ struct Worker {
   // activation(up(x)) of the quantized rows, quantized in its turn into scratch.codes.
   void neurons(const FeedForward& part, int rows) {
     switch (model().activation) {
-      case kGelu: return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return gelu(y); });
-      case kGeluTanh: return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return gelu_tanh(y); });
-      case kRelu: return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return relu(y); });
-      default: return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return silu(y); });
+      case kGelu:
+        return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return gelu(y); });
+      case kGeluTanh:
+        return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return gelu_tanh(y); });
+      case kRelu:
+        return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return relu(y); });
+      default:
+        return neurons(part, rows, [](Floats y) EDGE_QA_INLINE_LAMBDA { return silu(y); });
     }
   }
 
@@ -244,9 +252,9 @@ struct Worker {
           end);
     }
     for (int r = 0; r < rows; r++)
-      scratch.code_scales[r] =
-          quantize_row(scratch.neurons + r * stride, part.up.outputs, nullptr,
-                       largest_of(load(scratch.largest + r * 16)), scratch.codes + r * static_cast<size_t>(call.code_stride));
+      scratch.code_scales[r] = quantize_row(scratch.neurons + r * stride, part.up.outputs, nullptr,
+                                            largest_of(load(scratch.largest + r * 16)),
+                                            scratch.codes + r * static_cast<size_t>(call.code_stride));
   }
 };
 
@@ -302,7 +310,8 @@ inline void test_product(const Matrix* matrix, const uint8_t* codes, int code_st
   const size_t stride = round_up(matrix->outputs, 16), panel_bytes = static_cast<size_t>((matrix->inputs + 3) / 4) * 64;
   each_product(matrix->panels, panel_bytes, matrix->outputs, matrix->inputs, matrix->start, codes, code_stride, rows,
                widened, [&](int row, int output, const int32_t* from, int panels) {
-                 for (int i = 0; i < panels; i++) store_ints(sums + row * stride + output + i * 16, load_ints(from + i * 16));
+                 for (int i = 0; i < panels; i++)
+                   store_ints(sums + row * stride + output + i * 16, load_ints(from + i * 16));
                });
 }
 
@@ -311,16 +320,11 @@ inline void test_product(const Matrix* matrix, const uint8_t* codes, int code_st
 // EDGE_QA_PATH: the name of this path, EDGE_QA_PATH_SYMBOL: of its table.
 extern const edge_qa::Path EDGE_QA_PATH_SYMBOL;
 const edge_qa::Path EDGE_QA_PATH_SYMBOL = {
-    EDGE_QA_PATH,
-    kKeyStep,
-    EDGE_QA_ITEM_ROWS,
+    EDGE_QA_PATH, kKeyStep,     EDGE_QA_ITEM_ROWS,
 #if defined(EDGE_QA_PRODUCT_AMX)
-    enter_tiles,
-    leave_tiles,
+    enter_tiles,  leave_tiles,
 #else
-    nullptr,
-    nullptr,
+    nullptr,      nullptr,
 #endif
-    run_item,
-    test_product,
+    run_item,     test_product,
 };

@@ -1,10 +1,11 @@
 #include "isa.h"
 
 #include <cpuid.h>
-#include <cstring>
-#include <iterator>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cstring>
+#include <iterator>
 
 extern const edge_qa::Path edge_qa_path_portable;
 extern const edge_qa::Path edge_qa_path_avx2;
@@ -27,7 +28,8 @@ uint64_t enabled_state() {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
-// Linux gives the 8 KB of tile registers only to processes that ask (ARCH_REQ_XCOMP_PERM, XTILEDATA); a sandbox may refuse.
+// Linux gives the 8 KB of tile registers only to processes that ask (ARCH_REQ_XCOMP_PERM, XTILEDATA); a sandbox may
+// refuse.
 bool tiles_permitted() { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
 
 Features detect() {

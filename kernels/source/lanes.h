@@ -71,8 +71,8 @@ EDGE_QA_INLINE Floats to_floats(Ints a) { return {_mm512_cvtepi32_ps(a.v)}; }
 EDGE_QA_INLINE Ints to_ints(Floats a) { return {_mm512_cvtps_epi32(a.v)}; }
 // The bits of a plus the bits of b moved to where the exponent is: a * 2^n for b = kRounder + n.
 EDGE_QA_INLINE Floats add_exponent(Floats a, Floats b) {
-  return {_mm512_castsi512_ps(
-      _mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(b.v), 23)))};
+  return {
+      _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(b.v), 23)))};
 }
 EDGE_QA_INLINE Floats load_half(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
@@ -90,12 +90,14 @@ EDGE_QA_INLINE void store_signed(int8_t* p, Floats a) {
 // Four at once take one shuffle a vector instead of two.
 EDGE_QA_INLINE void store_unsigned4(uint8_t* p, Floats a, Floats b, Floats c, Floats d) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i ab = _mm512_packs_epi32(to_ints(a).v, to_ints(b).v), cd = _mm512_packs_epi32(to_ints(c).v, to_ints(d).v);
+  const __m512i ab = _mm512_packs_epi32(to_ints(a).v, to_ints(b).v),
+                cd = _mm512_packs_epi32(to_ints(c).v, to_ints(d).v);
   _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(ab, cd)));
 }
 EDGE_QA_INLINE void store_offset4(uint8_t* p, Floats a, Floats b, Floats c, Floats d) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i ab = _mm512_packs_epi32(to_ints(a).v, to_ints(b).v), cd = _mm512_packs_epi32(to_ints(c).v, to_ints(d).v);
+  const __m512i ab = _mm512_packs_epi32(to_ints(a).v, to_ints(b).v),
+                cd = _mm512_packs_epi32(to_ints(c).v, to_ints(d).v);
   const __m512i codes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(ab, cd));
   _mm512_storeu_si512(p, _mm512_xor_si512(codes, _mm512_set1_epi8(static_cast<char>(0x80))));
 }

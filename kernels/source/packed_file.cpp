@@ -92,6 +92,7 @@ Matrix read_matrix(Reader& in, int64_t outputs, int64_t inputs) {
   if (flags & 1) m.input_factor = in.array<float>(m.inputs, "input factors");
   if (flags & 2) {
     const uint64_t columns = in.whole(0, int64_t{1} << 31, "columns");
+    if (columns % 4) Reader::fail("block columns do not come in fours");
     const uint64_t ends = (m.outputs + 3) / 4;
     m.block_ends = in.array<uint32_t>(ends, "block ends");
     m.block_columns = in.array<uint16_t>(columns, "block columns");
@@ -123,9 +124,12 @@ Table read_table(Reader& in, int64_t least_rows) {
   table.width = in.size(table.rows ? 1 : 0, kMostWidth, "width of a table");
   table.type = static_cast<uint32_t>(in.whole(kFloat32, kInt8, "type of a table"));
   const uint64_t count = static_cast<uint64_t>(table.rows) * table.width;
-  if (table.type == kFloat32) table.values = in.array<float>(count, "table");
-  else if (table.type == kFloat16) table.values = in.array<uint16_t>(count, "table");
-  else table.values = in.array<int8_t>(count, "table");
+  if (table.type == kFloat32)
+    table.values = in.array<float>(count, "table");
+  else if (table.type == kFloat16)
+    table.values = in.array<uint16_t>(count, "table");
+  else
+    table.values = in.array<int8_t>(count, "table");
   if (table.type == kInt8) table.scales = in.array<float>(table.rows, "table scales");
   return table;
 }
@@ -148,8 +152,10 @@ Embeddings read_embeddings(Reader& in, int64_t hidden) {
   }
   if (parts.token_type.rows && parts.token_type.width != width) Reader::fail("token types differ in width");
   parts.norm = read_norm(in, width);
-  if (parts.has_projection) parts.projection = read_matrix(in, hidden, width);
-  else if (width != hidden) Reader::fail("embeddings are not as wide as the model");
+  if (parts.has_projection)
+    parts.projection = read_matrix(in, hidden, width);
+  else if (width != hidden)
+    Reader::fail("embeddings are not as wide as the model");
   return parts;
 }
 

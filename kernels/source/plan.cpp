@@ -14,6 +14,17 @@ int kept_tokens(double share, int length, int step) {
   return std::max(1, static_cast<int>(std::ceil(share * length / step - 1e-9))) * step;
 }
 
+// Sparse products take 64 rows at a time, whatever they are given.
+bool has_blocks(const Model& model) {
+  for (int i = 0; i < model.layers; i++) {
+    const Layer& layer = *model.layer[i];
+    if (layer.attention.query.block_ends || layer.attention.output.block_ends) return true;
+    for (int block = 0; block < layer.blocks; block++)
+      if (layer.feed_forwards[block].up.block_ends || layer.feed_forwards[block].down.block_ends) return true;
+  }
+  return false;
+}
+
 // What 8 rows have in common with panels of 16 tokens and groups of 4: no two items write into one group.
 constexpr int kItemStep = 8;
 
@@ -96,15 +107,19 @@ void Plan::schedule(const Path& path, int threads) {
 // The items of a phase: runs of the rows that reach layer `count_layer`.
 void Plan::items(int kind, int layer, int before, int after, const Path& path, int threads, int count_layer) {
   const int first = static_cast<int>(items_.size());
+  const int target = has_blocks(*call.model) ? kItemRows : path.target_rows;
   for (int i = 0; i < call.example_count; i++) {
     const int tokens = left_[static_cast<size_t>(count_layer) * call.example_count + i];
     // Few examples are cut so that every thread gets as many items as the others.
-    int count = std::max((tokens + path.target_rows / 2) / path.target_rows, 1);
+    int count = std::max((tokens + target / 2) / target, 1);
     if (call.example_count < 2 * threads && tokens >= 16 * threads) count = rounded(count, threads);
-    count = std::max(count, (tokens + kItemRows - kItemStep - 1) / (kItemRows - kItemStep));
+    // Ends are moved to a multiple of kItemStep, the last item's beginning by up to half of one.
+    constexpr int kMost = kItemRows - kItemStep / 2;
+    count = std::max(count, (tokens + kMost - 1) / kMost);
     int begin = 0;
     for (int part = 1; part <= count; part++) {
-      const int end = part == count ? tokens : std::min(tokens, (tokens * part / count + kItemStep / 2) / kItemStep * kItemStep);
+      const int end =
+          part == count ? tokens : std::min(tokens, (tokens * part / count + kItemStep / 2) / kItemStep * kItemStep);
       if (end > begin) items_.push_back({i, begin, end - begin});
       begin = std::max(begin, end);
     }
@@ -156,8 +171,8 @@ void Plan::carve(const Path& path, int threads, Workspace& workspace) {
     own.codes = workspace.take<uint8_t>(static_cast<size_t>(kItemRows) * call.code_stride);
     own.queries = workspace.take<uint8_t>(static_cast<size_t>(kItemRows) * heads * call.key_stride);
     own.chances = workspace.take<uint8_t>(kAttentionRows * length);
-    own.widened = workspace.take<uint16_t>(
-        std::max(static_cast<size_t>(kItemRows) * call.code_stride, kAttentionRows * length));
+    own.widened =
+        workspace.take<uint16_t>(std::max(static_cast<size_t>(kItemRows) * call.code_stride, kAttentionRows * length));
     own.turned = workspace.take<uint8_t>(static_cast<size_t>(call.code_stride) * kItemRows);
     own.code_scales = workspace.take<float>(kItemRows);
     own.query_scales = workspace.take<float>(static_cast<size_t>(kItemRows) * heads);

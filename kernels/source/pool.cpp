@@ -1,7 +1,8 @@
 #include "pool.h"
 
-#include <csignal>
 #include <immintrin.h>
+
+#include <csignal>
 
 namespace edge_qa {
 namespace {
@@ -117,8 +118,7 @@ void Pool::run(const Path& path, const Call& call) {
   done_.store(0, std::memory_order_relaxed);
   {
     std::lock_guard<std::mutex> lock(sleep_);
-    ticket_.store(generation << 2 * kIndexBits | static_cast<uint64_t>(total) << kIndexBits,
-                  std::memory_order_release);
+    ticket_.store(generation << 2 * kIndexBits | static_cast<uint64_t>(total) << kIndexBits, std::memory_order_release);
   }
   if (asleep_.load()) wake_.notify_all();
   const Path* entered = nullptr;

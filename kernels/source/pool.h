@@ -13,8 +13,8 @@
 namespace edge_qa {
 
 // The phases of a call are cut into items, which threads claim; they are not dealt out. A thread that the system does
-// not schedule holds at most the one item that it is working on, and the caller could do all of the work alone. Halves that
-// were assigned to threads, with barriers between, stalled badly beside other busy programs.
+// not schedule holds at most the one item that it is working on, and the caller could do all of the work alone. Halves
+// that were assigned to threads, with barriers between, stalled badly beside other busy programs.
 class Pool {
  public:
   explicit Pool(int threads);

@@ -40,8 +40,7 @@ EDGE_QA_INLINE void each_product(const int8_t* panels, size_t panel_bytes, int o
       const int last = kEvenBlocks ? rows * (block + 1) / blocks : at_most(first + kRowsAtOnce, rows);
       block_product(operand, first, last - first, panels + panel * panel_bytes, panel_bytes, wide, groups,
                     start ? start + panel * 16 : nullptr, sums);
-      for (int row = first; row < last; row++)
-        done(row, panel * 16, sums + (row - first) * kPanelsAtOnce * 16, wide);
+      for (int row = first; row < last; row++) done(row, panel * 16, sums + (row - first) * kPanelsAtOnce * 16, wide);
     }
   }
 }

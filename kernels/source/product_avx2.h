@@ -35,8 +35,8 @@ EDGE_QA_INLINE __m256i multiply_and_add(__m256i sum, __m256i codes, __m256i weig
 }
 
 template <int kRows>
-EDGE_QA_APART void half_block(const uint16_t* codes, size_t stride, const int8_t* panel, int groups, const int32_t* start,
-                       int32_t* sums) {
+EDGE_QA_APART void half_block(const uint16_t* codes, size_t stride, const int8_t* panel, int groups,
+                              const int32_t* start, int32_t* sums) {
   __m256i sum[kRows * 2];
   repeat<kRows * 2>([&](auto i) EDGE_QA_INLINE_LAMBDA { sum[i] = _mm256_setzero_si256(); });
   for (int group = 0; group < groups; group++) {
@@ -51,8 +51,7 @@ EDGE_QA_APART void half_block(const uint16_t* codes, size_t stride, const int8_t
       sum[m * 2 + 1] = multiply_and_add(sum[m * 2 + 1], code, high);
     });
   }
-  const __m256i begin =
-      start ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start)) : _mm256_setzero_si256();
+  const __m256i begin = start ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(start)) : _mm256_setzero_si256();
   repeat<kRows>([&](auto m) EDGE_QA_INLINE_LAMBDA {
     // Outputs 0 1 4 5 | 2 3 6 7 after the addition of neighbours.
     const __m256i whole = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[m * 2], sum[m * 2 + 1]), 0xd8);
@@ -68,12 +67,24 @@ inline void block_product(const Operand& operand, int first, int rows, const int
     const int32_t* begin = start ? start + half * 8 : nullptr;
     int32_t* to = sums + half * 8;
     switch (rows) {
-      case 6: half_block<6>(codes, operand.stride, panel, groups, begin, to); break;
-      case 5: half_block<5>(codes, operand.stride, panel, groups, begin, to); break;
-      case 4: half_block<4>(codes, operand.stride, panel, groups, begin, to); break;
-      case 3: half_block<3>(codes, operand.stride, panel, groups, begin, to); break;
-      case 2: half_block<2>(codes, operand.stride, panel, groups, begin, to); break;
-      default: half_block<1>(codes, operand.stride, panel, groups, begin, to); break;
+      case 6:
+        half_block<6>(codes, operand.stride, panel, groups, begin, to);
+        break;
+      case 5:
+        half_block<5>(codes, operand.stride, panel, groups, begin, to);
+        break;
+      case 4:
+        half_block<4>(codes, operand.stride, panel, groups, begin, to);
+        break;
+      case 3:
+        half_block<3>(codes, operand.stride, panel, groups, begin, to);
+        break;
+      case 2:
+        half_block<2>(codes, operand.stride, panel, groups, begin, to);
+        break;
+      default:
+        half_block<1>(codes, operand.stride, panel, groups, begin, to);
+        break;
     }
   }
 }

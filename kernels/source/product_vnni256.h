@@ -1,7 +1,7 @@
 // VNNI in 256-bit registers: 6 rows x 1 panel of two registers, so 12 accumulators, 2 of weights and one of codes.
 //
-// AVX-VNNI (VEX, small and client CPUs) and AVX512-VNNI with VL (EVEX) encode the same instruction; the second form lets
-// a server CPU test what the first computes.
+// AVX-VNNI (VEX, small and client CPUs) and AVX512-VNNI with VL (EVEX) encode the same instruction; the second form
+// lets a server CPU test what the first computes.
 #pragma once
 #include "lanes.h"
 
@@ -28,7 +28,7 @@ EDGE_QA_INLINE __m256i dot(__m256i sum, __m256i codes, __m256i weights) {
 
 template <int kRows>
 EDGE_QA_APART void block(const uint8_t* codes, size_t stride, const int8_t* panels, int groups, const int32_t* start,
-                  int32_t* sums) {
+                         int32_t* sums) {
   __m256i sum[kRows * 2];
   repeat<2>([&](auto n) EDGE_QA_INLINE_LAMBDA {
     const __m256i begin =
@@ -55,12 +55,18 @@ inline void block_product(const Operand& operand, int first, int rows, const int
                           const int32_t* start, int32_t* sums) {
   const uint8_t* codes = operand.codes + first * operand.stride;
   switch (rows) {
-    case 6: return block<6>(codes, operand.stride, panels, groups, start, sums);
-    case 5: return block<5>(codes, operand.stride, panels, groups, start, sums);
-    case 4: return block<4>(codes, operand.stride, panels, groups, start, sums);
-    case 3: return block<3>(codes, operand.stride, panels, groups, start, sums);
-    case 2: return block<2>(codes, operand.stride, panels, groups, start, sums);
-    default: return block<1>(codes, operand.stride, panels, groups, start, sums);
+    case 6:
+      return block<6>(codes, operand.stride, panels, groups, start, sums);
+    case 5:
+      return block<5>(codes, operand.stride, panels, groups, start, sums);
+    case 4:
+      return block<4>(codes, operand.stride, panels, groups, start, sums);
+    case 3:
+      return block<3>(codes, operand.stride, panels, groups, start, sums);
+    case 2:
+      return block<2>(codes, operand.stride, panels, groups, start, sums);
+    default:
+      return block<1>(codes, operand.stride, panels, groups, start, sums);
   }
 }
 

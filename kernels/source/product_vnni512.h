@@ -22,7 +22,7 @@ EDGE_QA_INLINE __m512i dot(__m512i sum, __m512i codes, __m512i weights) {
 
 template <int kRows, int kPanels>
 EDGE_QA_APART void block(const uint8_t* codes, size_t stride, const int8_t* panels, size_t panel_bytes, int groups,
-                  const int32_t* start, int32_t* sums) {
+                         const int32_t* start, int32_t* sums) {
   __m512i sum[kRows * kPanels];
   repeat<kPanels>([&](auto n) EDGE_QA_INLINE_LAMBDA {
     const __m512i begin = start ? _mm512_loadu_si512(start + n * 16) : _mm512_setzero_si512();
@@ -30,16 +30,14 @@ EDGE_QA_APART void block(const uint8_t* codes, size_t stride, const int8_t* pane
   });
   for (int group = 0; group < groups; group++) {
     __m512i weights[kPanels];
-    repeat<kPanels>([&](auto n) EDGE_QA_INLINE_LAMBDA {
-      weights[n] = _mm512_loadu_si512(panels + n * panel_bytes + group * 64);
-    });
+    repeat<kPanels>(
+        [&](auto n) EDGE_QA_INLINE_LAMBDA { weights[n] = _mm512_loadu_si512(panels + n * panel_bytes + group * 64); });
     repeat<kRows>([&](auto m) EDGE_QA_INLINE_LAMBDA {
       int32_t four;
       __builtin_memcpy(&four, codes + m * stride + group * 4, 4);
       const __m512i code = _mm512_set1_epi32(four);
-      repeat<kPanels>([&](auto n) EDGE_QA_INLINE_LAMBDA {
-        sum[m * kPanels + n] = dot(sum[m * kPanels + n], code, weights[n]);
-      });
+      repeat<kPanels>(
+          [&](auto n) EDGE_QA_INLINE_LAMBDA { sum[m * kPanels + n] = dot(sum[m * kPanels + n], code, weights[n]); });
     });
   }
   repeat<kRows * kPanels>([&](auto i) EDGE_QA_INLINE_LAMBDA {
@@ -51,14 +49,22 @@ template <int kPanels>
 inline void block_of(int rows, const uint8_t* codes, size_t stride, const int8_t* panels, size_t panel_bytes,
                      int groups, const int32_t* start, int32_t* sums) {
   switch (rows) {
-    case 8: return block<8, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 7: return block<7, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 6: return block<6, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 5: return block<5, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 4: return block<4, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 3: return block<3, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    case 2: return block<2, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
-    default: return block<1, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 8:
+      return block<8, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 7:
+      return block<7, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 6:
+      return block<6, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 5:
+      return block<5, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 4:
+      return block<4, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 3:
+      return block<3, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    case 2:
+      return block<2, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
+    default:
+      return block<1, kPanels>(codes, stride, panels, panel_bytes, groups, start, sums);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "call.h"
 #include "functions.h"
 #include "product.h"
+#include "sparse_product.h"
 
 namespace {
 
@@ -53,24 +54,31 @@ inline void quantize_rows(const float* x, size_t stride, int rows, int width, co
   }
 }
 
-// y = x @ weight.T + bias of quantized rows: begin(row) gives what a row carries from panel to panel, done(carried, row,
-// output, y) is called for each 16 outputs, and end(carried, row) after some of them.
+// y = x @ weight.T + bias of quantized rows: begin(row) gives what a row carries from panel to panel, done(carried,
+// row, output, y) is called for each 16 outputs, and end(carried, row) after some of them.
 template <class Begin, class Done, class End>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
                            int rows, Scratch& scratch, Begin&& begin, Done&& done, End&& end) {
   const size_t panel_bytes = static_cast<size_t>((matrix.inputs + 3) / 4) * 64;
   const float *weight_scales = matrix.scale, *bias = matrix.bias;
+  auto epilogue = [&](int row, int output, const int32_t* sums, int panels) EDGE_QA_INLINE_LAMBDA {
+    const Floats row_scale = every(scales[row]);
+    auto carried = begin(row);
+    each_panel(panels, [&](int i) EDGE_QA_INLINE_LAMBDA {
+      const int n = output + i * 16;
+      const Floats scale = multiply(row_scale, load(weight_scales + n));
+      done(carried, row, n, multiply_add(to_floats(load_ints(sums + i * 16)), scale, load(bias + n)));
+    });
+    end(carried, row);
+  };
+  if constexpr (kSparseProducts) {
+    if (matrix.block_ends) {
+      each_sparse_product(matrix, codes, code_stride, rows, scratch.turned, epilogue);
+      return;
+    }
+  }
   each_product(matrix.panels, panel_bytes, matrix.outputs, matrix.inputs, matrix.start, codes, code_stride, rows,
-               scratch.widened, [&](int row, int output, const int32_t* sums, int panels) EDGE_QA_INLINE_LAMBDA {
-                 const Floats row_scale = every(scales[row]);
-                 auto carried = begin(row);
-                 each_panel(panels, [&](int i) EDGE_QA_INLINE_LAMBDA {
-                   const int n = output + i * 16;
-                   const Floats scale = multiply(row_scale, load(weight_scales + n));
-                   done(carried, row, n, multiply_add(to_floats(load_ints(sums + i * 16)), scale, load(bias + n)));
-                 });
-                 end(carried, row);
-               });
+               scratch.widened, epilogue);
 }
 
 // done(row, output, y) for every row and each 16 outputs.

@@ -28,7 +28,8 @@ void select_rows(const Call* call, const Phase* phase, int index) {
     // What is no number goes first, so that the order is one.
     for (int row = 0; row < before; row++)
       if (!(scores[row] >= -1e30f)) scores[row] = -1e30f;
-    std::sort(kept, kept + before, [scores](int a, int b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
+    std::sort(kept, kept + before,
+              [scores](int a, int b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
   } else {
     int32_t* paid = call->paid + example.first_row;
     std::sort(kept, kept + before, [paid](int a, int b) { return paid[a] != paid[b] ? paid[a] > paid[b] : a < b; });

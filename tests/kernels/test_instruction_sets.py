@@ -123,13 +123,18 @@ def test_a_haswell_runs_the_avx2_path(library, tmp_path):
 def test_sanitizers_find_nothing():
     if shutil.which("cmake") is None:
         pytest.skip("no cmake")
-    runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=False).stdout
-    if not os.path.isabs(runtime.strip()):
+    # The C++ library, too: loaded later, its exceptions would not be known to the sanitizer.
+    names = ("libasan.so", "libstdc++.so.6")
+    runtimes = [
+        subprocess.run(["c++", f"-print-file-name={name}"], capture_output=True, text=True, check=False).stdout.strip()
+        for name in names
+    ]
+    if not all(map(os.path.isabs, runtimes)):
         pytest.skip("no AddressSanitizer here")
     folder = build("sanitized", "-DEDGE_QA_SANITIZE=address,undefined")
     environment = os.environ | {
         LIBRARY_VARIABLE: str(folder / "libedge_qa_kernels.so"),
-        "LD_PRELOAD": runtime.strip(),
+        "LD_PRELOAD": " ".join(runtimes),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "EDGE_QA_MUTATIONS": "200",

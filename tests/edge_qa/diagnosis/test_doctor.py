@@ -51,6 +51,13 @@ def manifest_of(bundle: Path) -> Manifest:
     return read_manifest((bundle / "bundle.json").read_bytes(), "test")
 
 
+def test_a_python_without_fts5_is_noted(monkeypatch):
+    assert not [finding for finding in diagnose().findings if finding.topic == "documents"]
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    (finding,) = (finding for finding in diagnose().findings if finding.topic == "documents")
+    assert (finding.level, "FTS5" in finding.text) == ("note", True)
+
+
 def problems(findings) -> list[str]:
     return [finding.text for finding in findings if finding.level == "problem"]
 

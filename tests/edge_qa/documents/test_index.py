@@ -90,16 +90,18 @@ def test_what_cannot_be_read_is_reported_and_stops_nothing(folder, library):
     (folder / "latin.txt").write_bytes("Café".encode("latin-1"))
     (folder / "zero.txt").write_bytes(b"a\0b")
     (folder / "large.txt").write_text("x " * 600_000)
+    (folder / "pointer.txt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     index = DocumentIndex.build([folder], library, options=ReadingOptions(max_file_bytes=2**20))
     assert counts(index.report) == (2, 0, 0, 0)
     reasons = {Path(problem.path).name: problem.reason for problem in index.report.problems}
-    assert set(reasons) == {"latin.txt", "zero.txt", "large.txt"}
+    assert set(reasons) == {"latin.txt", "zero.txt", "large.txt", "pointer.txt"}
+    assert reasons["pointer.txt"].startswith("a pointer of Git LFS")
     assert "not UTF-8 at byte 3" in reasons["latin.txt"]
     assert "1 MiB, more than 1" in reasons["large.txt"]
-    assert len(index.update([folder]).problems) == 3  # tried again
+    assert len(index.update([folder]).problems) == 4  # tried again
     index.update([folder], options=ReadingOptions(latin_1=True))
     assert found(index, "café") == ["latin.txt"]
-    assert index.update([folder]).problems[0].path.endswith("zero.txt")  # the options are remembered
+    assert index.update([folder]).problems[1].path.endswith("zero.txt")  # the options are remembered
 
 
 def test_a_file_that_became_unreadable_is_not_cited(folder, library):
