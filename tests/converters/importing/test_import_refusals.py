@@ -92,13 +92,13 @@ def test_an_empty_weights_file(command: Command, copy: Path) -> None:
 def test_a_weights_file_that_was_cut(command: Command, copy: Path) -> None:
     weights = copy.with_suffix(".bin")
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert_refused(command, copy, 3, "OpenVINO cannot read it", "Incorrect weights in bin file")
+    assert_refused(command, copy, 3, "not a model that is safe to read", "a constant outside of the")
 
 
 def test_a_graph_that_was_cut(command: Command, copy: Path) -> None:
     text = copy.read_text()
     copy.write_text(text[: len(text) // 2])
-    assert_refused(command, copy, 3, "OpenVINO cannot read it")
+    assert_refused(command, copy, 3, "not a model that is safe to read")
 
 
 @pytest.mark.parametrize("version", [6, 9, 12])
@@ -114,7 +114,7 @@ def test_some_other_xml(command: Command, copy: Path) -> None:
 
 def test_an_ir_with_an_operation_that_openvino_does_not_know(command: Command, copy: Path) -> None:
     copy.write_text(copy.read_text().replace('type="MatMul"', 'type="Unheard"', 1))
-    assert_refused(command, copy, 3, "OpenVINO cannot read it", "Unheard")
+    assert_refused(command, copy, 3, "not a model that is safe to read", "Unheard")
 
 
 def test_a_pipe(command: Command, tmp_path: Path) -> None:
