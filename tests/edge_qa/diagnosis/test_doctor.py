@@ -133,7 +133,7 @@ def test_a_bundle_for_vnni_is_wrong_without_it(bundle, tmp_path, no_trial, targe
     if bad:
         (problem,) = [finding for finding in findings if finding.level == "problem"]
         assert problem.text.startswith(f"made for CPUs with VNNI, this one has {instruction_set}")
-        assert problem.remedy == "quantize the FP16 bundle again with --target any"
+        assert problem.remedy == "quantize the FP16 bundle again for the target 'any'"
 
 
 @pytest.mark.parametrize(
@@ -358,4 +358,4 @@ def test_a_forged_bundle_for_vnni_fails_under_a_cap(bundle, tmp_path):
     said = json.loads(done.stdout)
     assert said["well"] is False
     (problem,) = [finding for finding in said["findings"] if finding["level"] == "problem"]
-    assert problem["remedy"] == "quantize the FP16 bundle again with --target any"
+    assert problem["remedy"] == "quantize the FP16 bundle again for the target 'any'"
