@@ -54,7 +54,7 @@ def read_source(path: Path) -> Source:
                 try_to_read(real, [*files, *others], path)
                 return Source(path, "ONNX", _checked(read_model(real), path), _hash([*files, *others]))
         version = _check_ir(path)
-        check_ir(path.read_bytes(), files[1].stat().st_size, path, error=CheckpointError)
+        check_ir(path.read_bytes(), files[1].stat().st_size, path, error=CheckpointError, remedy=_AGAIN)
         try_to_read(path, files, path)
         return Source(path, f"IR v{version}", read_model(path), _hash(files))
     except OSError as error:
