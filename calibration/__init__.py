@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge_qa.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from calibration.confidence.calibrate import ConfidenceFit, ConfidenceOptions, calibrate_confidence
     from calibration.quantization.options import AccuracyGate, QuantizationOptions
     from calibration.quantization.quantize import quantize
     from calibration.quantization.recipes import QuantizationRecipe
@@ -41,6 +42,8 @@ _HOMES = {
     "BlockMovement": "calibration.training.options",
     "BudgetSearch": "calibration.token_budgets.report",
     "BudgetSearchOptions": "calibration.token_budgets.options",
+    "ConfidenceFit": "calibration.confidence.calibrate",
+    "ConfidenceOptions": "calibration.confidence.calibrate",
     "Distil": "calibration.training.options",
     "Drop": "calibration.statistics.bootstrap",
     "Finetune": "calibration.training.options",
@@ -58,6 +61,7 @@ _HOMES = {
     "Sparsification": "calibration.sparsity.sparsification",
     "Training": "calibration.training.result",
     "TrainingRecipe": "calibration.training.options",
+    "calibrate_confidence": "calibration.confidence.calibrate",
     "quantize": "calibration.quantization.quantize",
     "search_budgets": "calibration.token_budgets.search_budgets",
     "shrink": "calibration.shrinking.shrink",
@@ -70,6 +74,8 @@ __all__ = [
     "BlockMovement",
     "BudgetSearch",
     "BudgetSearchOptions",
+    "ConfidenceFit",
+    "ConfidenceOptions",
     "Distil",
     "Drop",
     "Finetune",
@@ -87,6 +93,7 @@ __all__ = [
     "Sparsification",
     "Training",
     "TrainingRecipe",
+    "calibrate_confidence",
     "quantize",
     "search_budgets",
     "shrink",

@@ -18,6 +18,7 @@ from edge_qa.bundle.manifest import (
     OUTPUT_ROLES,
     TOKENIZER,
     Budget,
+    ConfidenceRecord,
     Defaults,
     InputRecord,
     IORecord,
@@ -50,6 +51,7 @@ class BundleParts:
     target: Target | None = None
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = ()
+    confidence: ConfidenceRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def parts_of_checkpoint(source: Checkpoint, built: Built, no_answer_threshold: f
 
 
 def parts_of_successor(source: Bundle, step: Step) -> BundleParts:
-    """Return the parts of a bundle made from another by one step; budgets and scores are not carried over."""
+    """Return the parts of a bundle made from another by one step; budgets, scores, confidence are not kept."""
     manifest = source.manifest
     return BundleParts(
         tokenizer=source.tokenizer_json,

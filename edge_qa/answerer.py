@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
 from edge_qa.inference.cold_start import read_while_importing
+from edge_qa.inference.confidence import answer_confidence, none_confidence
 from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading
-from edge_qa.inference.spans import Selection
+from edge_qa.inference.spans import Selection, Span
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.blocks import Within
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.legibility import reading_problem
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
@@ -47,6 +49,9 @@ class Answer:
     score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
     partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
     question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
+    confidence: the probability, 0..1, that this answer is right, or for "none" that there is none. It does not fall
+    because more windows were read; the score does, which compares with everything that was read. None where the
+    bundle has no confidence: `calibrate_confidence` fits it.
     """
 
     text: str
@@ -55,11 +60,25 @@ class Answer:
     end: int
     partial: bool = False
     question_truncated: bool = False
+    confidence: float | None = None
 
     def __repr__(self) -> str:
         parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
         parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
+        parts += [f"confidence={self.confidence!r}"] if self.confidence is not None else []
         return f"Answer({', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class _How:
+    """What the answers to many questions have in common; see `QuestionAnswerer.answer`."""
+
+    max_answer_len: int | None
+    no_answer_threshold: float | None
+    min_confidence: float | None
+    max_question_len: int | None
+    within: Within
+    budget: str | None
 
 
 _answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
@@ -222,10 +241,12 @@ class QuestionAnswerer:
         top_k: None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> Answer: ...
@@ -239,10 +260,12 @@ class QuestionAnswerer:
         top_k: int,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> list[Answer]: ...
@@ -255,10 +278,12 @@ class QuestionAnswerer:
         top_k: int | None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         shortlist: int | None = None,
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
         progress: Progress = no_progress,
     ) -> Answer | list[Answer]:
@@ -267,12 +292,15 @@ class QuestionAnswerer:
         max_answer_len: the most tokens of an answer (the bundle's default: 30).
         no_answer_threshold: answer "none" where its logit exceeds the best span's by more than this
         (0 is the usual start; None, the default of bundles not trained for it, always answers).
+        min_confidence: answer "none" rather than with less confidence, 0..1; the bundle must have one.
         shortlist: run only this many windows, those that share most rare words with the question.
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
         max_question_len: the most tokens of the question (the bundle's default: 64). What is longer is cut, and the
         answer then says `question_truncated`.
+        within: "block" for an answer that crosses no paragraph, list item, table row, heading or numbered clause of
+        the text; "text" for one that may.
         progress: told after each window how many characters of the context are read.
         budget: which token budget answers (the one loaded with).
         The context may be of any length: what is held does not grow with it, but for a shortlist's count
@@ -281,10 +309,9 @@ class QuestionAnswerer:
         """
         if top_k is not None and top_k < 1:
             raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
+        self.check_confidence(min_confidence)
         limits = Limits(shortlist, max_windows, timeout)
-        cut = self.windows
-        if max_question_len is not None:
-            cut = partial(self.windows, max_question_len=max_question_len)
+        cut = partial(self.windows, max_question_len=max_question_len, within=within)
         (outcome,) = self.outcomes(
             [Reading(question, context, limits, progress=progress)],
             lambda reading: reading.windows(cut),
@@ -298,6 +325,7 @@ class QuestionAnswerer:
             context,
             top_k=top_k or 1,
             no_answer_threshold=no_answer_threshold,
+            min_confidence=min_confidence,
             partial=outcome.item.partial,
         )
         return answers[0] if top_k is None else answers
@@ -308,13 +336,14 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
     ) -> list[Answer]:
         """Return the best answer of each (question, context) pair, in the order given; faster than one by one."""
-        return list(
-            self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=False)
-        )
+        how = _How(max_answer_len, no_answer_threshold, min_confidence, max_question_len, within, budget)
+        return list(self._answers_of(pairs, how, prompt=False))
 
     def stream(
         self,
@@ -322,7 +351,9 @@ class QuestionAnswerer:
         *,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
+        within: Within = "block",
         budget: str | None = None,
     ) -> Iterator[Answer]:
         """Yield the best answer of each (question, context) pair, in the order given, as they are ready.
@@ -331,28 +362,27 @@ class QuestionAnswerer:
         too: what comes more than 50 ms after it was asked for is answered at once.
         Raises what `answer` raises, when the pair's turn comes.
         """
-        return self._answers_of(pairs, max_answer_len, no_answer_threshold, max_question_len, budget, prompt=True)
+        how = _How(max_answer_len, no_answer_threshold, min_confidence, max_question_len, within, budget)
+        return self._answers_of(pairs, how, prompt=True)
 
-    def _answers_of(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        max_answer_len: int | None,
-        no_answer_threshold: float | None,
-        max_question_len: int | None,
-        budget: str | None,
-        *,
-        prompt: bool,
-    ) -> Iterator[Answer]:
+    def _answers_of(self, pairs: Iterable[tuple[str, str]], how: "_How", *, prompt: bool) -> Iterator[Answer]:
         outcomes = self.outcomes(
             pairs,
-            lambda pair: self.windows(*pair, max_question_len=max_question_len),
-            max_answer_len=max_answer_len,
-            budget=budget,
+            lambda pair: self.windows(*pair, max_question_len=how.max_question_len, within=how.within),
+            max_answer_len=how.max_answer_len,
+            budget=how.budget,
             prompt=prompt,
         )
         for outcome in outcomes:
             _, context = outcome.item
-            yield self.answers(outcome.spans(), context, top_k=1, no_answer_threshold=no_answer_threshold)[0]
+            (answer,) = self.answers(
+                outcome.spans(),
+                context,
+                top_k=1,
+                no_answer_threshold=how.no_answer_threshold,
+                min_confidence=how.min_confidence,
+            )
+            yield answer
 
     def ask(
         self,
@@ -399,12 +429,14 @@ class QuestionAnswerer:
         batch_size: int = BATCH,
         prompt: bool = True,
         stopwatch: Stopwatch | None = None,
+        rivals: bool = False,
     ) -> Iterator[Outcome[Item]]:
         """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
 
         windows: cuts an item, with this answerer's `windows` as a rule.
         top_k: how many spans are kept; None for all that are not negligible.
         stopwatch: is told where the time goes.
+        rivals: find each span's rival even where the bundle has no confidence that looks at it.
         """
         longest = self._max_answer_len(max_answer_len)
         engine = self._engine_of(budget)
@@ -416,6 +448,7 @@ class QuestionAnswerer:
             top_k=top_k,
             batch_size=batch_size,
             prompt=prompt,
+            rivals=rivals or self.manifest.confidence is not None,
         )
 
     def windows(
@@ -427,12 +460,16 @@ class QuestionAnswerer:
         doc_stride: int | None = None,
         max_question_len: int | None = None,
         align_to_words: bool = False,
+        within: Within = "text",
     ) -> Iterator[Window]:
         """Tokenize and cut into windows, as they are asked for.
 
         max_seq_len, doc_stride, max_question_len: tokens; the bundle's defaults where None.
         align_to_words: answers then begin and end with whole words.
+        within: "block" for answers that cross no border of the text's blocks.
         """
+        if within not in get_args(Within):
+            raise InputError(f"got {within!r}", where="within", wanted=" or ".join(map(repr, get_args(Within))))
         for what, text in (("question", question), ("context", context)):
             if not isinstance(text, str):
                 raise InputError(f"got {type(text).__name__}", where=what, wanted="text")
@@ -443,15 +480,15 @@ class QuestionAnswerer:
             "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
             "max_question_len": self._length("max_question_len", max_question_len, self.defaults.max_question_len),
         }
-        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words)
+        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words, within)
 
     def _windows(
-        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool
+        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
     ) -> Iterator[Window]:
         if len(context) <= PIECE:
-            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words)]
+            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
         else:
-            pieces = tokenize(self.tokenizer, context, align=align_to_words)
+            pieces = tokenize(self.tokenizer, context, align=align_to_words, within=within)
         if not self._told:
             pieces = self._look_at_first(pieces, context)
         found = make_windows(
@@ -492,12 +529,16 @@ class QuestionAnswerer:
         *,
         top_k: int,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         partial: bool = False,
     ) -> list[Answer]:
-        """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so."""
+        """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so, or where none is sure enough."""
         threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
         if threshold is not None and math.isnan(threshold):
             raise InputError("got nan", where="no_answer_threshold", wanted="a number")
+        self.check_confidence(min_confidence)
+        record, cut = self.manifest.confidence, selection.question_truncated
+        spans = selection.spans if min_confidence is None else self.sure_spans(selection.spans, min_confidence)
         answers = [
             Answer(
                 context[span.start : span.end],
@@ -505,13 +546,35 @@ class QuestionAnswerer:
                 span.start,
                 span.end,
                 partial,
-                selection.question_truncated,
+                cut,
+                None if record is None else answer_confidence(record, span),
             )
-            for span in selection.spans
+            for span in spans
         ]
         if not answers or (threshold is not None and selection.null_margin > threshold):
-            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, selection.question_truncated))
+            none = None if record is None else none_confidence(record, selection)
+            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, cut, none))
         return answers[:top_k]
+
+    def sure_spans(self, spans: Iterable[Span], least: float) -> tuple[Span, ...]:
+        """Return the spans that have at least this confidence. Raises what `check_confidence` raises."""
+        self.check_confidence(least)
+        record = self.manifest.confidence
+        assert record is not None
+        return tuple(span for span in spans if answer_confidence(record, span) >= least)
+
+    def check_confidence(self, least: float | None) -> None:
+        """Raise InputError for a least confidence that is none, or that this bundle's answers cannot be held to."""
+        if least is None:
+            return
+        if not 0 <= least <= 1:
+            raise InputError(f"got {least}", where="min_confidence", wanted="0 to 1")
+        if self.manifest.confidence is None:
+            raise InputError(
+                "this bundle has no confidence",
+                where="min_confidence",
+                remedy="fit one with edge-qa calibrate-confidence",
+            )
 
     def _max_answer_len(self, given: int | None) -> int:
         return self._length("max_answer_len", given, self.defaults.max_answer_len)
@@ -527,8 +590,9 @@ class QuestionAnswerer:
         return given
 
 
-def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool) -> Tokens:
-    return tokenizer.encode(context, "context", align=align_to_words)
+def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool, within: Within) -> Tokens:
+    (tokens,) = tokenize(tokenizer, context, align=align_to_words, within=within, piece=PIECE)
+    return tokens
 
 
 def _compiler(

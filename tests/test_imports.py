@@ -75,7 +75,18 @@ ORDERS = {
         *("model",),
     ),
     "calibration": (
-        *("cli", "demo", "training", "shrinking", "sparsity", "token_budgets", "quantization", "torch_model", "data"),
+        *(
+            "cli",
+            "demo",
+            "training",
+            "shrinking",
+            "sparsity",
+            "token_budgets",
+            "quantization",
+            "confidence",
+            "torch_model",
+            "data",
+        ),
         *("statistics",),
     ),
 }

@@ -20,6 +20,7 @@ PUBLIC = {
         *("TensorReport", "Verification"),
     },
     "calibration": {
+        *("calibrate_confidence", "ConfidenceFit", "ConfidenceOptions"),
         *("quantize", "search_budgets", "shrink", "sparsify", "train"),
         *("BudgetSearch", "Drop", "GateResult", "Quantization", "Shrinking", "Sparsification", "Training"),
         *("AccuracyGate", "BudgetSearchOptions", "QuantizationOptions", "QuantizationRecipe", "TrainingRecipe"),

@@ -39,6 +39,7 @@ def write_budgets(
             parts_of_successor(source, made_by("search-budgets", options, source.manifest.digest)),
             budgets={name: _budget(name, keeps[name], one) for name, one in chosen.items()},
             scores=_scores(source.manifest.scores, result.full.record()),
+            confidence=source.manifest.confidence,
         )
         manifest = write_parts(draft, budget_files(source, keeps), parts)
         _check_answers(bench, read_back(draft, result.path), chosen, example)

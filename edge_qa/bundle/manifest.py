@@ -10,7 +10,8 @@ from typing import Any, Literal
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import BundleError, InputError
 
-FORMAT = 2  # 2 added `languages` to the model; format 1 is still read
+# 2 added `languages` to the model, 3 `confidence`; both earlier ones are still read.
+FORMAT = 3
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
 # What `edge-qa pack-native` adds: the model for the native engine.
@@ -31,6 +32,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 IntegerType = Literal["i64", "i32"]
 WeightPrecision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "avx2", "vnni"]
+# The terms of the two logistic functions of a confidence; see `edge_qa/inference/confidence.py`.
+CONFIDENCE_TERMS = ("constant", "margin", "lead", "length")
 TokenRule = Literal["attention", "probe"]  # what ranks the tokens of a token budget
 
 
@@ -137,6 +140,67 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """Answers of like confidence: the bounds, how many, what they said on average, and how many were right (0..1)."""
+
+    low: float
+    high: float
+    answers: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class ConfidenceLevel:
+    """What comes of answering at this confidence or more; shares, 0..1.
+
+    answered: of all questions. wrong: of what is answered. kept: of the right answers.
+    false_answers: of the questions without an answer, those that are answered.
+    """
+
+    min_confidence: float
+    answered: float
+    wrong: float
+    kept: float
+    false_answers: float
+
+
+@dataclass(frozen=True)
+class RiskLimit:
+    """The least confidence at which no more than a share of the questions without an answer is answered.
+
+    By conformal risk control: holds on average over questions exchangeable with the `questions` it was found on.
+    kept: the share of right answers that still come, 0..1.
+    """
+
+    false_answers: float
+    min_confidence: float
+    questions: int
+    kept: float
+
+
+@dataclass(frozen=True)
+class ConfidenceRecord:
+    """How sure an answer is: two logistic functions and how they did on questions that did not fit them.
+
+    answer: weights of the probability that an answer is right, which is an F1 of 0.5 or more against the best given
+    one. none: of the probability that there is no answer. dataset, dataset_sha256, seed: what they were fitted on.
+    questions: read to fit and to check, with and without an answer in what was read.
+    """
+
+    answer: dict[str, float]
+    none: dict[str, float]
+    dataset: str
+    dataset_sha256: str
+    seed: int
+    questions: int
+    expected_calibration_error: float
+    reliability: tuple[ReliabilityBin, ...]
+    levels: tuple[ConfidenceLevel, ...]
+    limit: RiskLimit | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that bundle.json says; see design of the bundle in the README."""
 
@@ -151,6 +215,7 @@ class Manifest:
     lineage: tuple[Step, ...]
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = field(default=())
+    confidence: ConfidenceRecord | None = None
 
     def budget_model(self, budget: str, where: str | os.PathLike[str]) -> str:
         """Return the file of a budget's model. Raises InputError for one that the bundle, at `where`, does not have."""
@@ -174,6 +239,8 @@ class Manifest:
         content = asdict(self)
         if self.format < 2:
             del content["model"]["languages"]
+        if self.format < 3:
+            del content["confidence"]
         return content
 
     def to_bytes(self) -> bytes:
@@ -238,6 +305,9 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
+    for name in ("answer", "none") if manifest.confidence is not None else ():
+        if set(getattr(manifest.confidence, name)) != set(CONFIDENCE_TERMS):
+            problems.append(f"manifest.confidence.{name}: wanted the terms {', '.join(CONFIDENCE_TERMS)}")
     model, io = manifest.model, manifest.io
     sizes = {
         f"defaults.{f.name}": getattr(manifest.defaults, f.name)

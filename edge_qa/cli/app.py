@@ -65,6 +65,9 @@ COMMANDS: dict[str, Entry] = {
     "ask": Entry("edge_qa.cli.ask", "Answer questions from a text."),
     "batch": Entry("edge_qa.cli.batch", "Answer JSON lines of questions with JSON lines of answers."),
     "bench": Entry("edge_qa.cli.bench", "Time bundles: cold start, latency by length, memory."),
+    "calibrate-confidence": Entry(
+        "calibration.cli.calibrate_confidence", "Fit how sure a bundle's answers are.", "calibrate_confidence"
+    ),
     "convert": Entry("converters.cli.convert", "Turn a checkpoint into a bundle."),
     "demo": Entry("calibration.cli.demo", "Convert, quantize, score and ask on a checkpoint."),
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),

@@ -12,11 +12,20 @@ import click
 
 from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import (
+    budget_option,
+    engine_option,
+    limit_options,
+    min_confidence_option,
+    no_answer_option,
+    precision_option,
+    within_option,
+)
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.progress import Progress, no_progress
+from edge_qa.text.blocks import Within
 from edge_qa.text.decoding import decode_text
 
 # Characters: a text of several seconds. What is shorter is answered before a bar could be read.
@@ -54,7 +63,9 @@ Shown = TypeVar("Shown", bound=Answer)
     help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
+@min_confidence_option
 @limit_options
+@within_option
 @precision_option
 @engine_option
 @click.option(
@@ -80,10 +91,12 @@ def ask(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    min_confidence: float | None,
     shortlist: int | None,
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
+    within: Within,
     precision: Literal["f32", "bf16"],
     engine: EngineName,
     threads: int | None,
@@ -106,7 +119,11 @@ def ask(
             raise click.UsageError("give a text or --documents, not both")
         if shortlist is not None or max_windows is not None or timeout is not None:
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
+        if min_confidence is not None or within != "block":
+            raise click.UsageError("--min-confidence and --within are for a text")
         # Imported here: a text needs no database, and the first answer comes sooner without one.
+
+        # Imported here, because an answer from a text need not wait for SQLite.
         from edge_qa.cli.documents.cited_answers import cited_line
         from edge_qa.documents.index import DocumentIndex
 
@@ -149,10 +166,12 @@ def ask(
                 top_k=top_k,
                 max_answer_len=max_answer_len,
                 no_answer_threshold=no_answer_threshold,
+                min_confidence=min_confidence,
                 shortlist=shortlist,
                 max_windows=max_windows,
                 timeout=timeout,
                 max_question_len=max_question_len,
+                within=within,
                 progress=_progress(context),
             ),
         )
@@ -189,13 +208,14 @@ def _progress(context: str) -> Progress:
 def _line(answer: Answer, context: str) -> str:
     """The answer, how sure it is, where it stands, and its surroundings with the answer in brackets."""
     read = "  (part of the text was read)" if answer.partial else ""
+    sure = "" if answer.confidence is None else f"  confidence {answer.confidence:.0%}"
     if not answer.text:
-        return f"(no answer)  {answer.score:.1%}{read}"
+        return f"(no answer)  {answer.score:.1%}{sure}{read}"
     before = context[max(0, answer.start - 40) : answer.start]
     after = context[answer.end : answer.end + 40]
     surroundings = " ".join(f"{before}[{answer.text}]{after}".split())
     text = " ".join(answer.text.split())
-    return f"{text}  {answer.score:.1%}  characters {answer.start}-{answer.end}{read}: ...{surroundings}..."
+    return f"{text}  {answer.score:.1%}{sure}  characters {answer.start}-{answer.end}{read}: ...{surroundings}..."
 
 
 def _read(name: str) -> str:

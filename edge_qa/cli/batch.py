@@ -15,7 +15,15 @@ import click
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import budget_option, engine_option, limit_options, no_answer_option, precision_option
+from edge_qa.cli.options import (
+    budget_option,
+    engine_option,
+    limit_options,
+    min_confidence_option,
+    no_answer_option,
+    precision_option,
+    within_option,
+)
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
@@ -23,6 +31,7 @@ from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.batching import BATCH
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.reading import Limits, Reading
+from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
 
 if TYPE_CHECKING:
@@ -51,7 +60,9 @@ _SYNC_SECONDS = 5.0
     help="Give no answer longer than this; the bundle's own limit by default, mostly 30.",
 )
 @no_answer_option
+@min_confidence_option
 @limit_options
+@within_option
 @precision_option
 @engine_option
 @click.option(
@@ -67,10 +78,12 @@ def batch(
     top_k: int,
     max_answer_len: int | None,
     no_answer_threshold: float | None,
+    min_confidence: float | None,
     shortlist: int | None,
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
+    within: Within,
     precision: "ComputePrecision",
     engine: EngineName,
     threads: int | None,
@@ -92,6 +105,7 @@ def batch(
             raise InputError("is what standard input reads", where=output, remedy="give another name")
     answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
+    answerer.check_confidence(min_confidence)
     done, total = len(finished), _count(source)
     show = progress_bars()
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
@@ -115,7 +129,7 @@ def batch(
         limits = Limits(shortlist, max_windows, timeout)
         # A time limit is looked at between the windows of one question, which then runs alone.
         batch_size = BATCH if timeout is None else 1
-        cut = partial(answerer.windows, max_question_len=max_question_len)
+        cut = partial(answerer.windows, max_question_len=max_question_len, within=within)
 
         def windows(reading: _RowReading) -> Iterator[Window]:
             if reading.row.error:
@@ -140,6 +154,7 @@ def batch(
                     row.context,
                     top_k=top_k,
                     no_answer_threshold=no_answer_threshold,
+                    min_confidence=min_confidence,
                     partial=outcome.item.partial,
                 )
                 found = {"answers": [asdict(answer) for answer in answers]}

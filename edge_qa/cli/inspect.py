@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.bundle.manifest import MANIFEST_NAME, Budget, Manifest, ScoreRecord, Step
+from edge_qa.bundle.manifest import MANIFEST_NAME, Budget, ConfidenceRecord, Manifest, ScoreRecord, Step
 from edge_qa.cli.app import echo_json
 from edge_qa.errors import missing_extra
 
@@ -138,6 +138,7 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
     facts.append(("total size", f"{total / 1e6:.2f} MB"))
     facts += [("budget", _budget(name, budget)) for name, budget in (manifest.budgets or {}).items()]
     facts += [("lineage", _step(step)) for step in manifest.lineage]
+    facts.append(("confidence", _confidence(manifest.confidence)))
     facts += [("score", _score(record)) for record in manifest.scores] or [("score", "none recorded")]
     return [f"{name + ':':22}{value}" for name, value in facts]
 
@@ -170,6 +171,14 @@ def _budget(name: str, budget: Budget) -> str:
     slower = budget.relative_latency
     latency = "latency not measured" if slower is None else f"{slower:.0%} of the full latency"
     return f"{name}: {f1}, {latency}; tokens kept by layer {kept} (ranked by {budget.rule})"
+
+
+def _confidence(record: ConfidenceRecord | None) -> str:
+    if record is None:
+        return "none; edge-qa calibrate-confidence fits one"
+    limit = record.limit
+    at = f"; {limit.min_confidence:.2f} for at most {limit.false_answers:.0%} false answers" if limit else ""
+    return f"expected calibration error {record.expected_calibration_error:.3f} on {record.dataset}{at}"
 
 
 def _score(record: ScoreRecord) -> str:

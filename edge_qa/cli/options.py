@@ -99,6 +99,23 @@ _LIMITS = (
 )
 
 
+min_confidence_option = click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    callback=no_nan,
+    metavar="SHARE",
+    help='Answer "none" rather than with less confidence, 0 to 1; the bundle must have one (calibrate-confidence).',
+)
+
+within_option = click.option(
+    "--within",
+    type=click.Choice(["block", "text"]),
+    default="block",
+    show_default=True,
+    help="Give no answer that crosses a paragraph, list item, table row or heading; or any in the text.",
+)
+
+
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what limits the reading of a question and its text."""
     for option in reversed(_LIMITS):

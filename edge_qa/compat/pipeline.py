@@ -129,6 +129,7 @@ class QuestionAnsweringPipeline:
     def _results(
         self, pairs: Iterator[Pair], options: Options, *, many: bool, prompt: bool = True
     ) -> Iterator[Result | list[Result]]:
+        self.answerer.check_confidence(options.min_confidence)
         longest = options.max_seq_len or min(384, self.answerer.longest_window)
         cut = partial(
             self.answerer.windows,
@@ -146,8 +147,11 @@ class QuestionAnsweringPipeline:
                 told = f"input {place}: {outcome.error}" if many else str(outcome.error)
                 raise InputError(told) from outcome.error
             selection = outcome.spans()
-            answers = _different(selection.spans, context, options.top_k)
-            if len(answers) < options.top_k:
+            spans = selection.spans
+            if options.min_confidence is not None:
+                spans = self.answerer.sure_spans(spans, options.min_confidence)
+            answers = _different(spans, context, options.top_k)
+            if len(answers) < options.top_k and options.min_confidence is None:
                 answers = self._exhaust(cut, question, context, options, len(selection.spans))
             yield _finish(answers, selection, options)
 

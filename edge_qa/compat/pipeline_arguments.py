@@ -58,6 +58,7 @@ class Options:
     max_question_len: int = 64
     handle_impossible_answer: bool = False
     align_to_words: bool = True
+    min_confidence: float | None = None  # not of transformers: answer "" rather than with less
 
 
 _LEAST = {"top_k": 1, "doc_stride": 0, "max_answer_len": 1, "max_seq_len": 1, "max_question_len": 1}
@@ -86,6 +87,10 @@ def _problem(name: str, value: Any) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool) and value >= _LEAST[name]:
             return None
         return f"{name}: got {value!r}, wanted a whole number of at least {_LEAST[name]}"
+    if name == "min_confidence":
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            return None
+        return f"{name}: got {value!r}, wanted 0 to 1"
     if name in _NAMES:
         return None if isinstance(value, bool) else f"{name}: got {value!r}, wanted True or False"
     if name in _WITHOUT_EFFECT:

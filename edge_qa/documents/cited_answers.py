@@ -85,7 +85,7 @@ def cited_answers(
         raise InputError(f"got {top_k}", where="top_k", wanted="at least 1")
 
     def windows(passage: Passage) -> Iterator[Window]:
-        return answerer.windows(question, passage.text, max_question_len=max_question_len)
+        return answerer.windows(question, passage.text, max_question_len=max_question_len, within="block")
 
     outcomes = answerer.outcomes(
         passages,

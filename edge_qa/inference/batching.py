@@ -76,6 +76,7 @@ def select_many(
     top_k: int | None = 1,
     batch_size: int = BATCH,
     prompt: bool = True,
+    rivals: bool = False,
 ) -> Iterator[Outcome[Item]]:
     """Yield the outcome of each item, in the order given.
 
@@ -84,6 +85,7 @@ def select_many(
     batch_size: how many windows run together at most. With 1 each one runs before the next is cut, so that
     `windows` may decide by the clock.
     prompt: False where nobody looks at the first outcome before the last is there: a little faster.
+    rivals: find each span's rival, which a confidence looks at.
     What the source raises is raised after the outcomes of what it gave before.
     """
     largest = _LARGEST_BLOCK if batch_size > 1 else 1
@@ -92,7 +94,7 @@ def select_many(
     size = _FIRST_BLOCK if prompt else largest
     source = _Timed(items)
     for item in source:
-        current = _Question(item, SpanSelector(top_k, max_answer_len))
+        current = _Question(item, SpanSelector(top_k, max_answer_len, rivals=rivals))
         waiting.append(current)
         for window in current.windows(windows):
             block.append((current, window))

@@ -12,6 +12,7 @@ SQuAD 2.0 (Devlin et al. 2018, section 4.3): s_null = start[CLS] + end[CLS], the
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -33,12 +34,19 @@ _DEPTH = math.log(1e7)
 
 @dataclass(frozen=True)
 class Span:
-    """An answer by its code point offsets; `logit` is its best start + end logit, `score` its probability, 0..1."""
+    """An answer by its code point offsets; `logit` is its best start + end logit, `score` its probability, 0..1.
+
+    Of the window where it has that logit, for a confidence (`edge_qa/inference/confidence.py`):
+    null_logit: of "none". rival_logit: the best of a span that shares no token with this one; -inf where there is
+    none or nobody asked.
+    """
 
     start: int
     end: int
     logit: float
     score: float
+    null_logit: float = math.nan
+    rival_logit: float = -math.inf
 
 
 @dataclass(frozen=True)
@@ -84,10 +92,10 @@ def select_spans(
 class SpanSelector:
     """Takes the windows of one context in order; what it holds does not grow with their number."""
 
-    def __init__(self, top_k: int | None, max_answer_len: int) -> None:
-        self.top_k, self.max_answer_len = top_k, max_answer_len
-        # By offsets: log of the summed exp of its pairs' logits, and the best of those logits.
-        self._best: dict[tuple[int, int], tuple[float, float]] = {}
+    def __init__(self, top_k: int | None, max_answer_len: int, *, rivals: bool = False) -> None:
+        """Begin a context. rivals: find the rival of each span, too."""
+        self.top_k, self.max_answer_len, self.rivals = top_k, max_answer_len, rivals
+        self._best: dict[tuple[int, int], _Found] = {}
         self._sums = (_LogSum(), _LogSum())
         self._null = (math.inf, math.inf)
         self._question_truncated = False
@@ -109,37 +117,55 @@ class SpanSelector:
             return
         self._sums[0].add(window.context_start, start)
         self._sums[1].add(window.context_start, end)
-        for key, masses in _window_spans(start, end, window.offsets, self.top_k, self.max_answer_len):
-            self._best[key] = max(masses, self._best.get(key, masses))
+        for key, (mass, logit, rival) in _window_spans(
+            start, end, window, self.top_k, self.max_answer_len, rivals=self.rivals
+        ):
+            found = _Found(mass, logit, sum(null), rival)
+            self._best[key] = max(found, self._best.get(key, found))
         if self.top_k is None or len(self._best) > 2 * self.top_k:
             self._best = dict(self._ranked())
 
     def result(self) -> Selection:
         """The best spans of all windows; the last call."""
         log_z = sum(total.close_with(null) for total, null in zip(self._sums, self._null, strict=True))
-        spans = tuple(Span(*key, logit, min(1.0, math.exp(mass - log_z))) for key, (mass, logit) in self._ranked())
+        spans = tuple(
+            Span(*key, found.logit, min(1.0, math.exp(found.mass - log_z)), found.null_logit, found.rival_logit)
+            for key, found in self._ranked()
+        )
         null_logit = sum(self._null)
         return Selection(spans, null_logit, math.exp(null_logit - log_z), self._question_truncated)
 
-    def _ranked(self) -> list[tuple[tuple[int, int], tuple[float, float]]]:
+    def _ranked(self) -> list[tuple[tuple[int, int], "_Found"]]:
         ranked = sorted(self._best.items(), key=lambda item: (-item[1][0], -item[1][1], item[0]))
         if self.top_k is not None:
             return ranked[: self.top_k]
         return [item for item in ranked if item[1][0] >= ranked[0][1][0] - _DEPTH]
 
 
+class _Found(NamedTuple):
+    """What is known of a span: log of the summed exp of its pairs' logits, the best of those, and see `Span`."""
+
+    mass: float
+    logit: float
+    null_logit: float
+    rival_logit: float
+
+
 def _window_spans(
-    start: Logits, end: Logits, offsets: Indices, top_k: int | None, max_answer_len: int
-) -> list[tuple[tuple[int, int], tuple[float, float]]]:
-    """The best spans of one window: (offsets, (log of the summed exp of its pairs' logits, best logit))."""
-    begins, ends = _places(offsets)
+    start: Logits, end: Logits, window: Window, top_k: int | None, max_answer_len: int, *, rivals: bool
+) -> list[tuple[tuple[int, int], tuple[float, float, float]]]:
+    """The best spans of one window: (offsets, (mass, logit, rival's logit)), see `_Found`."""
+    begins, ends = _places(window.offsets)
     scores = _scores(start, end, begins, ends, max_answer_len)  # (tokens, reach)
+    if window.blocks is not None:
+        _keep_to_blocks(scores, window.blocks)
     best = float(scores.max())
     if best == -math.inf:
         return []
     if top_k == 1 and (np.diff(begins) > 0).all() and (np.diff(ends) > 0).all():
         first, length = divmod(int(scores.argmax()), scores.shape[1])
-        return [((int(begins[first]), int(ends[first + length])), (best, best))]
+        rival = float(_rivals(scores, np.array([first]), np.array([first + length]))[0]) if rivals else -math.inf
+        return [((int(begins[first]), int(ends[first + length])), (best, best, rival))]
     # Nearly always the pairs that matter give spans enough; a large top_k needs the others, too.
     for depth in (_DEPTH, math.inf):
         firsts, lengths = np.nonzero(scores >= max(best - depth, float(np.finfo(np.float32).min)))
@@ -153,9 +179,30 @@ def _window_spans(
     sizes = np.diff(np.append(head, len(logits)))
     masses = logits[head] + np.log(np.add.reduceat(np.exp(logits - np.repeat(logits[head], sizes)), head))
     chosen = np.argsort(-masses, kind="stable")[:top_k]
+    places = order[head][chosen]
     keys = zip(begin[head][chosen].tolist(), end_[head][chosen].tolist(), strict=True)
-    values = zip(masses[chosen].tolist(), logits[head][chosen].tolist(), strict=True)
+    others = np.full(len(places), -math.inf)
+    if rivals:
+        others = _rivals(scores, firsts[places], (firsts + lengths)[places])
+    values = zip(masses[chosen].tolist(), logits[head][chosen].tolist(), others.tolist(), strict=True)
     return list(zip(keys, values, strict=True))
+
+
+def _rivals(scores: Logits, firsts: Indices, lasts: Indices) -> NDArray[np.float64]:
+    """The best logit of a span that shares no token with each of the spans from `firsts` to `lasts`; -inf for none.
+
+    scores: start + end logit of each pair in the window, (tokens, most tokens of an answer).
+    """
+    tokens, reach = scores.shape
+    ending = np.full(tokens + reach, -math.inf)
+    for length in range(reach):
+        stretch = ending[length : length + tokens]
+        np.maximum(stretch, scores[:, length], out=stretch)
+    nothing = np.array([-math.inf])
+    before = np.concatenate([nothing, np.maximum.accumulate(ending[:tokens])])
+    after = np.concatenate([np.maximum.accumulate(scores.max(axis=1)[::-1])[::-1], nothing])
+    result: NDArray[np.float64] = np.maximum(before[firsts], after[lasts + 1])
+    return result
 
 
 def _places(offsets: Indices) -> tuple[Indices, Indices]:
@@ -180,6 +227,17 @@ def _scores(start: Logits, end: Logits, begins: Indices, ends: Indices, max_answ
         furthest = np.concatenate([ends, np.full(beyond, ends.max())])
         scores[sliding_window_view(furthest, reach) - begins[:, None] > limit] = -np.inf
     return scores
+
+
+def _keep_to_blocks(scores: Logits, blocks: Indices) -> None:
+    """Rule out the pairs that begin in one block of the text and end in another.
+
+    scores: of the pairs, (tokens, most tokens of an answer). blocks: each token's block, rising, (tokens,).
+    """
+    if blocks[0] == blocks[-1]:
+        return
+    last = np.searchsorted(blocks, blocks, side="right") - 1  # of each token's block
+    scores[np.arange(scores.shape[1]) > (last - np.arange(len(blocks)))[:, None]] = -np.inf
 
 
 class _LogSum:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge_qa.text.blocks import Within, block_starts
 from edge_qa.text.graphemes import continues
 from edge_qa.text.tokenizer import TextTokenizer, Tokens
 
@@ -14,20 +15,33 @@ _LONGEST_CHARACTER = 64
 
 
 def tokenize(
-    tokenizer: TextTokenizer, text: str, what: str = "context", *, align: bool = False, piece: int = PIECE
+    tokenizer: TextTokenizer,
+    text: str,
+    what: str = "context",
+    *,
+    align: bool = False,
+    within: Within = "text",
+    piece: int = PIECE,
 ) -> Iterator[Tokens]:
     """Yield the tokens of `text` in pieces; their offsets are offsets into the whole text.
 
     align: widen the offsets to those of whole words.
+    within: "block" to number the blocks of the text as well.
     Pieces end before white space, where tokenizers cut anyway, so that the tokens are those of the
     whole text. Only a text with no white space in half a piece is cut elsewhere, between two characters:
     there two tokens may come out where the whole text would give one.
     """
-    begin = 0
+    begin = blocks = 0
     while begin < len(text):
         end = _cut(text, begin, piece)
         tokens = tokenizer.encode(text[begin:end], what, align=align)
-        yield Tokens(tokens.ids, tokens.offsets + begin) if begin else tokens
+        offsets = tokens.offsets + begin
+        if within == "block":
+            starts = block_starts(text, begin, end)
+            yield Tokens(tokens.ids, offsets, blocks + np.searchsorted(starts, offsets[:, 0], side="right"))
+            blocks += len(starts)
+        else:
+            yield Tokens(tokens.ids, offsets)
         begin = end
 
 

@@ -26,10 +26,24 @@ class Tokens:
     """Token ids (tokens,) int64, and where in the text an answer begins and ends that begins and ends with each.
 
     offsets: code points, (tokens, 2) int64; see `edge_qa/text/offsets.py`.
+    blocks: the number of the block that each stands in, rising, (tokens,) int64; None where nobody asked.
     """
 
     ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    blocks: NDArray[np.int64] | None = None
+
+    def part(self, begin: int, end: int) -> "Tokens":
+        """Return the tokens at [begin, end)."""
+        blocks = None if self.blocks is None else self.blocks[begin:end]
+        return Tokens(self.ids[begin:end], self.offsets[begin:end], blocks)
+
+    def followed_by(self, more: "Tokens") -> "Tokens":
+        """Return these tokens and then more of the same text."""
+        if not len(self.ids):
+            return more
+        blocks = None if self.blocks is None or more.blocks is None else np.append(self.blocks, more.blocks)
+        return Tokens(np.append(self.ids, more.ids), np.concatenate([self.offsets, more.offsets]), blocks)
 
 
 @dataclass(frozen=True)

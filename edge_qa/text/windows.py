@@ -17,6 +17,8 @@ class Window:
     input_ids, token_type_ids: (tokens,) int64. The context stands at [first, first + context_tokens)
     and begins with token `context_start` of the whole context.
     offsets: where its context tokens stand in the whole text, code points, (context_tokens, 2).
+    blocks: the number of the block of the text that each of them stands in, rising, (context_tokens,); an answer
+    stays in one. None where it may stand anywhere.
     question_truncated: the question had more tokens than it may have, and its end is not here.
     """
 
@@ -26,6 +28,7 @@ class Window:
     context_start: int
     offsets: NDArray[np.int64]
     question_truncated: bool = False
+    blocks: NDArray[np.int64] | None = None
 
     @property
     def tokens(self) -> int:
@@ -63,17 +66,18 @@ def make_windows(
     )
     tail, tail_types = _array(template.after), _array(template.after_types)
 
-    def window(start: int, ids: NDArray[np.int64], offsets: NDArray[np.int64]) -> Window:
-        whole = np.concatenate([head, ids, tail])
-        if not token_types:
-            return Window(whole, np.zeros_like(whole), len(head), start, offsets, truncated)
-        types = np.concatenate([head_types, np.full(len(ids), template.context_type), tail_types])
-        return Window(whole, types, len(head), start, offsets, truncated)
+    def window(start: int, tokens: Tokens) -> Window:
+        whole = np.concatenate([head, tokens.ids, tail])
+        if token_types:
+            types = np.concatenate([head_types, np.full(len(tokens.ids), template.context_type), tail_types])
+        else:
+            types = np.zeros_like(whole)
+        return Window(whole, types, len(head), start, tokens.offsets, truncated, tokens.blocks)
 
-    start, ids, offsets = 0, np.empty(0, np.int64), np.empty((0, 2), np.int64)
+    start, held = 0, Tokens(np.empty(0, np.int64), np.empty((0, 2), np.int64))
     for piece in context:
-        ids, offsets = np.concatenate([ids, piece.ids]), np.concatenate([offsets, piece.offsets])
-        while len(ids) > room:
+        held = held.followed_by(piece)
+        while len(held.ids) > room:
             if room <= doc_stride:
                 raise InputError(
                     f"a question of {len(asked)} tokens leaves {max(0, room)} for the context",
@@ -81,10 +85,10 @@ def make_windows(
                     wanted=f"more than doc_stride {doc_stride}",
                     remedy="shorten the question, lower doc_stride or raise max_seq_len",
                 )
-            yield window(start, ids[:room], offsets[:room])
+            yield window(start, held.part(0, room))
             step = room - doc_stride
-            start, ids, offsets = start + step, ids[step:], offsets[step:]
-    yield window(start, ids, offsets)
+            start, held = start + step, held.part(step, len(held.ids))
+    yield window(start, held)
 
 
 def _array(values: tuple[int, ...]) -> NDArray[np.int64]:

@@ -1,12 +1,13 @@
 """Span selection against hand arithmetic and against an exhaustive search."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge_qa.errors import InferenceError
-from edge_qa.inference.spans import select_spans
+from edge_qa.inference.spans import SpanSelector, select_spans
 from edge_qa.text.windows import Window
 
 
@@ -116,3 +117,68 @@ def test_tokens_without_text_are_no_answer():
 def test_a_logit_that_is_no_number_is_an_error(bad):
     with pytest.raises(InferenceError, match="not a finite number"):
         select_spans([logits(0, bad)], [logits(0, 0)], [window(1, 0, 1, 0)])
+
+
+def test_a_span_that_crosses_a_border_gives_way_to_the_best_that_does_not():
+    start, end = logits(0, 5, 1, 0, 3), logits(0, 1, 0, 2, 4)
+    whole = window(1, 0, 4, after=0)
+    (free,) = select_spans([start], [end], [whole]).spans
+    assert (free.start, free.end, free.logit) == (0, 11, 9)  # the first token to the last
+    parted = replace(whole, blocks=np.array([0, 0, 1, 1]))
+    ranked = select_spans([start], [end], [parted], top_k=9).spans
+    # By hand: first and second token 5 + 1, 5 + 0, 1 + 0; third and fourth 0 + 2, 0 + 4, 3 + 4.
+    assert [(s.start, s.end, s.logit) for s in ranked] == [
+        *((9, 11, 7), (0, 2, 6), (0, 5, 5), (6, 11, 4), (6, 8, 2), (3, 5, 1)),
+    ]
+    assert select_spans([start], [end], [parted]).spans[0] == ranked[0]
+    # The score is that of the pair among all of them, as without borders.
+    assert ranked[1].score == select_spans([start], [end], [whole], top_k=9).spans[3].score
+
+
+def test_one_block_is_as_good_as_none():
+    start, end = logits(0, 5, 1, 0, 3), logits(0, 1, 0, 2, 4)
+    whole = window(1, 0, 4, after=0)
+    assert select_spans([start], [end], [replace(whole, blocks=np.full(4, 7))]) == select_spans([start], [end], [whole])
+
+
+def test_a_span_knows_none_and_its_rival_in_its_own_window():
+    # Context tokens a b c d; pairs up to two tokens long.
+    start, end = logits(1, 5, 0, 2, 1), logits(1, 0, 6, 1, 3)
+    other = (logits(-3, 0, 0, 0, 0), logits(-4, 0, 0, 0, 0))
+    selector = SpanSelector(3, 2, rivals=True)
+    selector.add(window(1, 0, 4, after=0), start, end)
+    selector.add(window(1, 10, 4, after=0), *other)
+    selection = selector.result()
+    assert selection.null_logit == -7  # the least of all windows
+    # a-b 5 + 6, then b 0 + 6 and a 5 + 0, each with "none" of the first window, 2.
+    assert [(s.start, s.end, s.logit, s.null_logit) for s in selection.spans] == [
+        *((0, 5, 11, 2), (3, 5, 6, 2), (0, 2, 5, 2)),
+    ]
+    # Beside a-b stand c-d 2 + 3, c 2 + 1, d 1 + 3; beside b these and a, 5; beside a also b, 6.
+    assert [s.rival_logit for s in selection.spans] == [5, 5, 6]
+
+
+def test_rivals_are_those_of_an_exhaustive_search():
+    random = np.random.default_rng(3)
+    given = replace(window(2, 0, 12), blocks=np.repeat([0, 1, 2], [5, 4, 3]))
+    start, end = random.normal(size=(2, given.tokens)).astype(np.float32)
+    for top_k in (1, None):
+        selector = SpanSelector(top_k, 3, rivals=True)
+        selector.add(given, start, end)
+        spans = selector.result().spans
+        assert len(spans) == (1 if top_k else 27)
+        for span in spans:
+            first, last = span.start // 3, span.end // 3
+            wanted = max(
+                float(start[2 + i]) + float(end[2 + j])
+                for i in range(12)
+                for j in range(i, min(i + 3, 12))
+                if given.blocks[i] == given.blocks[j] and (j < first or i > last)
+            )
+            assert span.rival_logit == pytest.approx(wanted)
+
+
+def test_the_only_span_has_no_rival():
+    selector = SpanSelector(1, 30, rivals=True)
+    selector.add(window(1, 0, 1, after=0), logits(0, 1), logits(0, 1))
+    assert selector.result().spans[0].rival_logit == -math.inf

@@ -8,6 +8,7 @@ import pytest
 
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InputError
+from edge_qa.text.blocks import block_starts
 from edge_qa.text.chunks import tokenize
 
 PARAGRAPH = "The lighthouse keeper noted wind, weather and passing ships; nothing else was ever written there.\r\n\t"
@@ -39,6 +40,18 @@ def test_pieces_give_the_tokens_of_the_whole(qa, text, piece):
     assert len(pieces) > 1
     np.testing.assert_array_equal(np.concatenate([p.ids for p in pieces]), whole.ids)
     np.testing.assert_array_equal(np.concatenate([p.offsets for p in pieces]), whole.offsets)
+
+
+@pytest.mark.parametrize("piece", [97, 700])
+def test_pieces_give_the_blocks_of_the_whole(qa, piece):
+    text = "# Rules\n1. Wear a hat.\n2. Bring\n   a rope. 3. Sing.\n\nname,age\nAda,36\nBob,41\n\n- end\n\n" * 30
+    (whole,) = tokenize(qa.tokenizer, text, within="block")
+    starts = block_starts(text)
+    assert len(starts) == 8 * 30 - 1
+    np.testing.assert_array_equal(whole.blocks, [(starts <= begin).sum() for begin in whole.offsets[:, 0]])
+    pieces = list(tokenize(qa.tokenizer, text, within="block", piece=piece))
+    assert len(pieces) > 3
+    np.testing.assert_array_equal(np.concatenate([p.blocks for p in pieces]), whole.blocks)
 
 
 def test_a_text_without_white_space_is_cut_all_the_same(qa):
@@ -97,7 +110,7 @@ def test_limits_leave_the_likeliest_of_a_shortlist(qa, long_text):
 def test_a_timeout_holds_for_the_ranking_too(qa, long_text, monkeypatch):
     drawn = []
     windows = qa.windows
-    monkeypatch.setattr(qa, "windows", lambda *pair: (drawn.append(1) or window for window in windows(*pair)))
+    monkeypatch.setattr(qa, "windows", lambda *pair, **how: (drawn.append(1) or window for window in windows(*pair)))
     assert qa.answer("Who opened Zanzibar Lighthouse?", long_text, shortlist=2, timeout=0).partial
     assert len(drawn) <= 3  # the first to rank it, the second to see that it is late, the first again
 
@@ -108,7 +121,7 @@ def test_half_of_a_timeout_goes_to_the_ranking(qa, long_text, monkeypatch):
     passes: list[list[int]] = []
     windows = qa.windows
 
-    def counted(*pair):
+    def counted(*pair, **how):
         drawn: list[int] = []
         passes.append(drawn)
         return (drawn.append(1) or window for window in windows(*pair))
