@@ -107,7 +107,7 @@ def test_without_a_bundle_the_machine_is_described(monkeypatch):
     diagnosis = diagnose()
     assert diagnosis.well
     topics = {finding.topic for finding in diagnosis.findings}
-    assert topics == {"cpu", "cores", "memory", "openvino", "precision", "int8", "sparsity"}
+    assert topics == {"cpu", "cores", "memory", "openvino", "native", "precision", "int8", "sparsity"}
     assert diagnosis.machine.threads >= 1
     assert diagnosis.memory.total_bytes > 0
 
