@@ -145,8 +145,8 @@ def _try(path: Path, budget: str) -> Finding:
         # What the full model needs at its peak, the others need less of.
         run = run_fresh_process(path, question, context, budget=budget, every_length=is_full)
     except EdgeQAError as error:
-        what = error.got if is_full else f"budget {budget}: {error.got}"
-        return _problem(EdgeQAError(what, where=error.where, wanted=error.wanted, remedy=error.remedy))
+        where = ": ".join(filter(None, ["" if is_full else f"budget {budget}", error.where])) or None
+        return _problem(EdgeQAError(error.got, where=where, wanted=error.wanted, remedy=error.remedy))
     peak = (
         ""
         if run.every_length_peak_bytes is None

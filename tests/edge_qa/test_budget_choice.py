@@ -139,7 +139,7 @@ def test_a_score_says_which_budget_it_is_of(path, questions):
 def test_a_bundle_without_the_budget_is_named_before_anything_is_asked(
     command, path, int8_bundle, questions, call, monkeypatch
 ):
-    monkeypatch.setattr(QuestionAnswerer, "prepare", None)
+    monkeypatch.setattr(QuestionAnswerer, "windows", None)
     name, *options = call
     result = command(name, path, int8_bundle, *options, questions, "--budget", "last")
     assert (result.code, result.out) == (4, "")
