@@ -130,7 +130,7 @@ def test_a_score_says_which_budget_it_is_of(path, questions):
     full, last = evaluate(pairs, read_dataset(questions), limit=1, warm_up=False)
     assert json.dumps(full.settings) == (
         '{"max_seq_len": "384", "doc_stride": "128", "max_question_len": "64", "max_answer_len": "30", '
-        '"no_answer_threshold": "None", "precision": "f32"}'
+        '"no_answer_threshold": "None", "precision": "f32", "engine": "openvino"}'
     )
     assert last.record().settings == full.settings | {"budget": "last"}
 
