@@ -66,7 +66,6 @@ def relative_layer(heads: int, *, of_keys: bool = False) -> Layer:
 
 
 SHARED = layer(4, 24)
-NO_POSITIONS = embeddings(position=np.zeros((24, 16), np.float32))
 ENCODERS = {
     "ragged": encoder(layer(4, 24), layer(1, 7), layer(3, 24)),
     "several blocks": encoder(layer(2, 16, 12, 16), layer(4, 8)),
@@ -94,6 +93,10 @@ ENCODERS = {
     "gelu_tanh": encoder(layer(4, 24), activation="gelu_tanh"),
     "relu": encoder(layer(4, 24), activation="relu"),
     "silu": encoder(layer(4, 24), activation="silu"),
+}
+# Behind the others, so that these stay what they were drawn as.
+NO_POSITIONS = embeddings(position=np.zeros((24, 16), np.float32))
+ENCODERS |= {
     "gelu_10": encoder(layer(4, 24), activation="gelu_10"),
     "mish": encoder(layer(4, 24), activation="mish"),
     "quick_gelu": encoder(layer(4, 24), activation="quick_gelu"),
