@@ -26,6 +26,7 @@ from edge_qa.inference.engine_choice import EngineName
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.machine import CPUTime, is_disturbed, this_machine
+from edge_qa.text.windows import Window
 
 Pair = tuple[str, str]
 
@@ -173,7 +174,7 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
     examples = [dataset.examples[place] for place in places]
     for example in examples:
         try:
-            list(answerers[0].windows(example.question, example.context))
+            list(_windows(answerers[0], (example.question, example.context)))
         except InputError as error:
             raise InputError(error, where=f"question {example.id}") from None
     pairs = [(example.question, example.context) for example in examples]
@@ -233,10 +234,15 @@ def _measure(
     return samples
 
 
+def _windows(answerer: QuestionAnswerer, pair: Pair) -> Iterator[Window]:
+    """Cut as `answer` does."""
+    return answerer.windows(*pair, within="block")
+
+
 def _ask(answerer: QuestionAnswerer, pair: Pair) -> tuple[float, float, float]:
     """Do what `answer` does, and return the seconds of its three steps."""
     watch, begin = Stopwatch(), time.perf_counter()
-    (outcome,) = answerer.outcomes([pair], lambda pair: answerer.windows(*pair), batch_size=1, stopwatch=watch)
+    (outcome,) = answerer.outcomes([pair], lambda pair: _windows(answerer, pair), batch_size=1, stopwatch=watch)
     answerer.answers(outcome.spans(), pair[1], top_k=1)
     total = time.perf_counter() - begin
     return watch.tokenizing, watch.inference, total - watch.tokenizing - watch.inference
@@ -244,7 +250,7 @@ def _ask(answerer: QuestionAnswerer, pair: Pair) -> tuple[float, float, float]:
 
 def _timing(workload: _Workload, answerer: QuestionAnswerer, samples: list[_Samples], number: int) -> Timing:
     parts = np.array(samples[number].parts)  # (samples, 3)
-    windows = [list(answerer.windows(*pair)) for pair in workload.rounds[number][-1]]
+    windows = [list(_windows(answerer, pair)) for pair in workload.rounds[number][-1]]
     tokens = [window.tokens for question in windows for window in question]
     reference = np.median(np.array(samples[0].parts).sum(axis=1))
     return Timing(

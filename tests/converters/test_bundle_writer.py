@@ -55,7 +55,7 @@ def test_they_are_in_the_manifest_and_inspect_shows_them(monkeypatch, capsys, tm
     (source / "README.md").write_text("---\nlanguage:\n- en\n- de\n---\n# A model\n")
     made = convert(source, tmp_path / "made")
     assert made.manifest.model.languages == ("en", "de")
-    assert made.manifest.format == 2
+    assert made.manifest.format == 3
     shown = [
         line
         for line in Command(monkeypatch, capsys)("inspect", made.path).out.splitlines()

@@ -196,7 +196,7 @@ def test_an_existing_folder_is_kept(tmp_path):
     (tmp_path / "written" / "mine").write_text("")
     with pytest.raises(InputError, match="already exists"):
         write_checkpoint(encoder, tmp_path / "written", source=source)
-    with pytest.raises(CheckpointError, match="this folder holds mine"):
+    with pytest.raises(InputError, match="this folder holds mine"):
         write_checkpoint(encoder, tmp_path / "written", source=source, force=True)
     assert [path.name for path in (tmp_path / "written").iterdir()] == ["mine"]
     (tmp_path / "written" / "mine").unlink()

@@ -169,9 +169,9 @@ def test_no_turn_and_no_bulk_pass_finds_its_texts_remembered(bundles, tmp_path, 
     found: list[str] = []
     tokenize_whole = answerer_module._tokenize_whole
 
-    def noted(tokenizer, context, align):
+    def noted(tokenizer, context, *how):
         found.append(context)
-        return tokenize_whole(tokenizer, context, align)
+        return tokenize_whole(tokenizer, context, *how)
 
     monkeypatch.setattr(answerer_module, "_tokenize_whole", noted)
     bench(bundles[:1], data=data, questions=3, repeat=2, starts=0)

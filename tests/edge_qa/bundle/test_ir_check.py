@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge_qa import QuestionAnswerer
+from edge_qa._openvino import ov
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.ir_check import check_ir
 from edge_qa.errors import BundleError, CheckpointError
@@ -128,3 +129,50 @@ def test_every_ir_that_the_repository_carries_passes():
 def test_the_check_brings_no_module_that_start_up_would_wait_for():
     code = "import sys, edge_qa.bundle.ir_check; print('xml.etree.ElementTree' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.fixture
+def branching(tmp_path):
+    """An If over two bodies, as the converter of traced models writes them."""
+    ops = ov.opset13
+
+    condition, x = ops.parameter([], bool), ops.parameter([-1, 2], np.float32)
+    one, other = (ops.parameter([-1, 2], np.float32) for _ in range(2))
+    then = ov.Model([ops.result(ops.relu(one))], [one])
+    otherwise = ov.Model([ops.result(ops.add(other, ops.constant(np.ones(2, np.float32))))], [other])
+    branch = ops.if_op(condition)
+    branch.set_then_body(then)
+    branch.set_else_body(otherwise)
+    branch.set_input(x.output(0), one, other)
+    output = branch.set_output(then.results[0], otherwise.results[0])
+    ov.serialize(ov.Model([ops.result(output)], [condition, x]), tmp_path / "if.xml", tmp_path / "if.bin")
+    return (tmp_path / "if.xml").read_text(), (tmp_path / "if.bin").stat().st_size
+
+
+def test_the_branches_of_a_traced_model_pass(branching):
+    xml, size = branching
+    check_ir(xml.encode(), size, "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda xml: xml.replace('type="ReLU"', 'type="Loop"', 1), "operation Loop"),
+        (lambda xml: re.sub(r"<then_body>.*?</then_body>", "", xml, flags=re.S), "If without its then_body"),
+        (lambda xml: re.sub(r"<else_port_map>.*?</else_port_map>", "", xml, flags=re.S), "or else_port_map"),
+        (lambda xml: xml.replace('internal_layer_id="0"', 'internal_layer_id="7"', 1), "that nothing feeds"),
+        (
+            lambda xml: re.sub(r'(<output external_port_id="\d+" internal_layer_id=)"\d+"', r'\1"9"', xml),
+            "does not give",
+        ),
+        (lambda xml: xml.replace('external_port_id="1"', 'external_port_id="0"', 1), "that nothing feeds"),
+        (lambda xml: xml.replace("<then_body>", "<body>").replace("</then_body>", "</body>"), "<body> inside <layer>"),
+        (lambda xml: xml.replace('type="If"', 'type="ReLU"', 1), "inside <layer>"),
+    ],
+)
+def test_branches_that_do_not_fit_are_refused(branching, change, reason):
+    xml, size = branching
+    changed = change(xml)
+    assert changed != xml
+    with pytest.raises(BundleError, match=reason):
+        check_ir(changed.encode(), size, "m")

@@ -80,6 +80,7 @@ def test_ask_and_verify(command, library, folder, tmp_path):
         "rank": None,
         "partial": False,
         "question_truncated": False,
+        "confidence": None,
     }
     citation = tmp_path / "citation.json"
     citation.write_text(json.dumps(answers[0]["answers"][0]))
