@@ -77,6 +77,7 @@ def test_its_queries_and_keys_are_not_balanced(name):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_is_not_trained(folder):
+    pytest.importorskip("torch")
     model = pytest.importorskip("calibration.torch_model.model")
     with pytest.raises(CheckpointError, match="its attention adds relative positions"):
         model.TorchEncoder(read_encoder(read_checkpoint(folder)))
