@@ -40,8 +40,8 @@ _REFUSED = {
     "binary_output": "answers are text",
     "device": "Edge QA runs on the CPU",
     "device_map": "Edge QA runs on the CPU",
-    "dtype": "float32 gives the same scores on every CPU; QuestionAnswerer.load has `precision`",
-    "torch_dtype": "float32 gives the same scores on every CPU; QuestionAnswerer.load has `precision`",
+    "dtype": "float32 gives nearly the same scores on every CPU; QuestionAnswerer.load has `precision`",
+    "torch_dtype": "float32 gives nearly the same scores on every CPU; QuestionAnswerer.load has `precision`",
     "use_fast": "a bundle's tokenizer is a fast one",
     "model_kwargs": "QuestionAnswerer.load has the options of a model",
 }

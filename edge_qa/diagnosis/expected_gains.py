@@ -58,7 +58,7 @@ def bf16_gain(available: bool) -> Finding:
     if not available:
         return Finding("precision", "fact", "f32; bf16 does not run on this CPU", "measured here")
     text = (
-        'f32 unless asked, for the same scores on every CPU; precision="bf16" is faster and changes scores a little '
-        "(84 against 157 ms: AMD EPYC with two cores, BERT-base at 384 tokens)"
+        'f32 unless asked, for nearly the same scores on every CPU; precision="bf16" is faster and changes scores '
+        "more (84 against 157 ms: AMD EPYC with two cores, BERT-base at 384 tokens)"
     )
     return Finding("precision", "fact", text, "measured elsewhere")

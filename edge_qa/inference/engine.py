@@ -76,7 +76,7 @@ class Engine:
         """Compile the bundle's model for this CPU.
 
         threads: how many cores one inference uses; None for all that the process may use.
-        precision: of activations and sums. f32 gives the same scores on every CPU.
+        precision: of activations and sums. f32 gives nearly the same scores on every CPU; bf16 does not.
         cache: a folder of compiled models to take this one from, or put it into.
         xml: which of the bundle's models.
         Raises InputError for less than one thread, ResourceError if the CPU cannot run the bundle right,

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from converters.token_budgets.token_dropping import Keep
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InputError
+from tests.support.asking import closed_while_asked
 from tests.support.budgets import bundle_with_budgets
 from tests.support.tiny import tiny_bundle
 
@@ -27,24 +27,7 @@ def path(tmp_path_factory) -> Path:
 
 
 def test_threads_that_ask_learn_that_it_was_closed(path):
-    qa = QuestionAnswerer.load(path)
-    told = []
-
-    def ask() -> None:
-        try:
-            while True:
-                qa.answer(QUESTION, TEXT)
-        except InputError as error:
-            told.append(str(error))
-
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    qa.answer(QUESTION, TEXT)
-    qa.close()
-    for thread in threads:
-        thread.join(20)
-    assert not any(thread.is_alive() for thread in threads)
+    told = closed_while_asked(QuestionAnswerer.load(path), QUESTION, TEXT)
     assert len(told) == 6
     assert all("closed" in text for text in told)
 

@@ -15,6 +15,7 @@ from edge_qa import QuestionAnswerer
 from edge_qa.bundle.manifest import PACKED_MODEL
 from edge_qa.errors import BundleError, InputError, ResourceError
 from edge_qa.inference.native import library as native_library
+from tests.support.asking import closed_while_asked
 from tests.support.budgets import bundle_with_budgets
 from tests.support.kernels import SOURCE, library_path
 from tests.support.tiny import tiny_bundle
@@ -201,24 +202,7 @@ def test_many_threads_get_the_answers_of_one(packed):
 
 
 def test_threads_that_ask_learn_that_it_was_closed(packed):
-    qa = QuestionAnswerer.load(packed)
-    told = []
-
-    def ask() -> None:
-        try:
-            while True:
-                qa.answer(QUESTION, TEXT)
-        except InputError as error:
-            told.append(str(error))
-
-    threads = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    qa.answer(QUESTION, TEXT)
-    qa.close()
-    qa.close()
-    for thread in threads:
-        thread.join(20)
+    told = closed_while_asked(QuestionAnswerer.load(packed), QUESTION, TEXT)
     assert len(told) == 6
     assert all("closed" in text for text in told)
 
