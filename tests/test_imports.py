@@ -214,6 +214,21 @@ def test_a_question_is_answered_with_every_extra_blocked(int8_bundle):
     assert run(code).startswith("Ada Lovelace")
 
 
+def test_a_first_answer_imports_nothing_that_it_does_not_need(int8_bundle):
+    code = (
+        "import sys\n"
+        f"sys.argv = ['edge-qa', 'ask', {str(int8_bundle)!r}, 'Who wrote it?', '--engine', 'openvino',\n"
+        "            '--text', 'Notes. Ada Lovelace wrote it.\\n\\n* One. \u2022 Two. 3. Three']\n"
+        "from edge_qa.cli import main\n"
+        "try: main()\n"
+        "finally: print(*sys.modules)"
+    )
+    loaded = set(run(code).splitlines()[-1].split())
+    assert "edge_qa.inference.engine" in loaded
+    # Each costs between 1 and 10 ms; numpy.ma comes with np.unique and what is built on it.
+    assert not {"numpy.ma", "subprocess", "tempfile", "difflib", "edge_qa.evaluation.segmentation"} & loaded
+
+
 def test_openvino_stays_complete_and_sends_nothing():
     code = (
         "import sys\n"

@@ -1,7 +1,6 @@
 """The lazy command table, and how errors become one line and an exit code."""
 
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -119,6 +118,8 @@ class LazyGroup(click.Group):
         """Find the command of the arguments; where there is none, say which is alike."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
+            import difflib  # here, because only a mistake needs it
+
             alike = difflib.get_close_matches(name, self.list_commands(ctx), 1)
             hint = f"did you mean {alike[0]}?" if alike else "edge-qa --help lists the commands."
             ctx.fail(f"No such command {name!r}; {hint}")

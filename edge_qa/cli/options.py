@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
-from edge_qa.evaluation.segmentation import LANGUAGES
 from edge_qa.inference.engine_choice import ENGINES
 
 budget_option = click.option(
@@ -121,10 +120,3 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_LIMITS):
         command = option(command)
     return command
-
-
-language_option = click.option(
-    "--language",
-    type=click.Choice(sorted(LANGUAGES)),
-    help="Compare answers in the way of this language; by default the texts tell Chinese, Japanese and Thai.",
-)

@@ -5,9 +5,7 @@ command that users have: this one stays small, and answering depends on neither.
 """
 
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from edge_qa.bundle.manifest import PACKED_MODEL, Manifest
@@ -28,6 +26,10 @@ def cached_path(manifest: Manifest, cache: str | os.PathLike[str]) -> Path:
 
 def pack(folder: Path) -> bytes:
     """Return the packed model of a bundle. Raises BundleError if it cannot be packed."""
+    # Here, because a bundle that is packed already starts without them.
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryDirectory() as place:
         packed = Path(place) / "packed"
         command = [sys.executable, "-m", "edge_qa", "pack-native", os.fspath(folder.absolute()), os.fspath(packed)]
