@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.once import made_once
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A test must not depend on the network or on a cache in the home folder.
@@ -35,7 +37,7 @@ def fp16_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """The carried checkpoint, converted."""
     from converters.conversion import convert
 
-    return convert(checkpoint, tmp_path_factory.mktemp("bundles") / "fp16").path
+    return made_once(tmp_path_factory, "fp16-bundle", lambda path: convert(checkpoint, path))
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +46,10 @@ def int8_bundle(fp16_bundle: Path, questions: Path, tmp_path_factory: pytest.Tem
     from calibration.quantization.options import QuantizationOptions
     from calibration.quantization.quantize import quantize
 
-    return quantize(
-        fp16_bundle,
-        tmp_path_factory.mktemp("bundles") / "int8",
-        calibration=questions,
-        options=QuantizationOptions(samples=12),
-    ).path
+    def make(path: Path) -> None:
+        quantize(fp16_bundle, path, calibration=questions, options=QuantizationOptions(samples=12))
+
+    return made_once(tmp_path_factory, "int8-bundle", make)
 
 
 @pytest.fixture(scope="session")
