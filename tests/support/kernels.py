@@ -1,17 +1,19 @@
 """Building the C library for tests, and running packed models with it."""
 
+import contextlib
 import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from ctypes import byref, c_void_p
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_qa.inference.native.library import OK, PATHS, TEST_PATHS, Library
+from edge_qa.inference.native.library import CAP_VARIABLE, OK, PATHS, TEST_PATHS, Library, this_library
 from edge_qa.inference.native.packed_model import PackedModel
 
 SOURCE = Path(__file__).resolve().parents[2] / "kernels"
@@ -43,6 +45,27 @@ def library_path() -> Path:
     """The library under test."""
     given = os.environ.get(LIBRARY_VARIABLE)
     return Path(given) if given else build() / "libedge_qa_kernels.so"
+
+
+def install(folder: Path) -> Path:
+    """Put the package edge_qa_kernels into a folder, as a wheel installs it; return the folder."""
+    package = folder / "edge_qa_kernels"
+    package.mkdir()
+    (package / "__init__.py").write_bytes((SOURCE / "python" / "edge_qa_kernels" / "__init__.py").read_bytes())
+    (package / "libedge_qa_kernels.so").symlink_to(library_path())
+    return folder
+
+
+@contextlib.contextmanager
+def importable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process and its children import the package from there, and from nowhere afterwards."""
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.delenv(CAP_VARIABLE, raising=False)
+    this_library.cache_clear()
+    yield
+    this_library.cache_clear()
+    sys.modules.pop("edge_qa_kernels", None)
 
 
 class Running:
