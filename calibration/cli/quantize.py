@@ -3,15 +3,17 @@
 import math
 import time
 from pathlib import Path
+from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
 from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
 from calibration.statistics.score_drop import drop_in_words
-from edge_qa.bundle.manifest import Manifest, Target
+from edge_qa.bundle.manifest import PACKED_MODEL, Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
 from edge_qa.cli.language import language_option
@@ -19,6 +21,8 @@ from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
 
+# Options that say something about calibration, or about which CPUs OpenVINO's sums fit.
+_OPENVINO_ONLY = ("calibration", "samples", "target", "seed")
 _METRICS: dict[str, Metric] = {"f1": "f1", "em": "exact_match"}
 
 
@@ -33,9 +37,16 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
     "--calibration",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Calibrate on the questions of this file: SQuAD, JSON lines, or plain text (.txt); answers are not needed.",
+    help="Calibrate on the questions of this file: SQuAD, JSON lines, or plain text (.txt); answers are not needed. "
+    "Only --engine native does without.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["openvino", "native"]),
+    default="openvino",
+    show_default=True,
+    help="Quantize for this engine; native calibrates on nothing, and leaves the FP16 model beside its own.",
 )
 @click.option(
     "--evaluation",
@@ -87,7 +98,8 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 def quantize(
     bundle: Path,
     output: Path,
-    calibration: Path,
+    calibration: Path | None,
+    engine: Literal["openvino", "native"],
     evaluation: Path | None,
     max_drop: float | None,
     metric: str | None,
@@ -102,26 +114,35 @@ def quantize(
 ) -> None:
     """Turn BUNDLE into the INT8 bundle OUTPUT: half the size, about twice the speed.
 
+    With --engine native OUTPUT is BUNDLE with an 8-bit model for the native engine added; no data is needed.
+
     With --max-drop it is written only if the score holds; otherwise the exit code is 1.
     """
+    if calibration is None and engine == "openvino":
+        raise click.UsageError("Missing option '--calibration'.")
+    asked = click.get_current_context()
+    given = [f"--{name}" for name in _OPENVINO_ONLY if asked.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if given and engine == "native":
+        raise click.UsageError(f"{given[0]} is for --engine openvino; native calibrates on nothing and runs anywhere.")
     if max_drop is not None and evaluation is None:
         raise click.UsageError("--max-drop is judged on --evaluation FILE, which is not given.")
     if metric is not None and max_drop is None:
         raise click.UsageError("--metric says what --max-drop is about, which is not given.")
     if html is not None:
-        read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
+        read = [bundle, *(file for file in (calibration, evaluation) if file)]
         check_file(html, force=force, sources=read, others=[output])
     begin = time.perf_counter()
     result = run_quantization(
         bundle,
         output,
         calibration=calibration,
+        engine=engine,
         evaluation=evaluation,
         options=QuantizationOptions(samples=samples, target=target, seed=seed),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
         language=language,
-        product_errors=html is not None,
+        product_errors=html is not None and engine == "openvino",
         force=force,
         progress=progress_bars(),
         bars=terminal(),
@@ -134,7 +155,7 @@ def quantize(
     if as_json:
         echo_json(result.as_json() | {"bundle": str(output), "seconds": round(seconds, 3)})
         return
-    click.echo(f"{output}: INT8, {size_mb(result.manifest):.1f} MB, {result.samples} samples, {seconds:.1f} s")
+    click.echo(f"{output}: {_made(result)}, {seconds:.1f} s")
     if result.before is not None and result.after is not None:
         click.echo(table([result.before, result.after]))
     if result.gate is not None:
@@ -144,6 +165,13 @@ def quantize(
 def size_mb(manifest: Manifest) -> float:
     """The size of a bundle's files in MB (10^6 bytes)."""
     return sum(record.bytes for record in manifest.files.values()) / 1e6
+
+
+def _made(result: Quantization) -> str:
+    if result.engine == "openvino":
+        return f"INT8, {size_mb(result.manifest):.1f} MB, {result.samples} samples"
+    packed = result.manifest.files[PACKED_MODEL].bytes / 1e6
+    return f"INT8 for the native engine, {packed:.1f} MB of {size_mb(result.manifest):.1f} MB, no samples"
 
 
 def _met(result: Quantization, gate: GateResult) -> str:

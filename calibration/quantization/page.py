@@ -15,7 +15,7 @@ from edge_qa.system.machine import DISTURBED, measured_here
 def quantization_page(result: Quantization) -> bytes:
     """Return the page, UTF-8."""
     sections = [Section("Before and after", tuple(_outcome(result)))]
-    if result.gate is not None:
+    if result.gate is not None and result.gate.ranking_questions:
         sections.append(Section("Recipes tried", _trials(result.gate)))
     if result.products:
         sections.append(Section("Error of each matrix product", _products(result)))

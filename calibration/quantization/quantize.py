@@ -1,10 +1,10 @@
-"""Bundle -> INT8 bundle: NNCF post-training quantization on real questions at their true length."""
+"""Bundle -> INT8 bundle: NNCF post-training quantization on real questions, or the native engine's, on none."""
 
 import os
 import platform
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from calibration.data.samples import Inputs, held_out
 from calibration.quantization.accuracy_gate import Chosen, ranking_questions, search
 from calibration.quantization.candidates import Candidate, Workshop
 from calibration.quantization.int8_model import NNCF_VERSION
+from calibration.quantization.native import quantize_native
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.product_errors import ProductError
-from calibration.quantization.report import GateResult, Quantization, size_of
+from calibration.quantization.report import Quantization, gate_options, size_of
 from converters.bundle_writer import made_by, parts_of_successor, read_back, write_parts
 from converters.token_budgets.budgets import carry_budgets
 from edge_qa.answerer import QuestionAnswerer
@@ -38,7 +39,8 @@ def quantize(
     bundle: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
-    calibration: str | os.PathLike[str],
+    calibration: str | os.PathLike[str] | None = None,
+    engine: Literal["openvino", "native"] = "openvino",
     evaluation: str | os.PathLike[str] | None = None,
     options: QuantizationOptions = QuantizationOptions(),
     gate: AccuracyGate | None = None,
@@ -51,7 +53,10 @@ def quantize(
 ) -> Quantization:
     """Quantize the weights and activations of a bundle to 8 bits, embeddings included.
 
-    calibration: questions with contexts, as a SQuAD file, JSON lines or plain text; answers are not needed.
+    calibration: questions with contexts, as a SQuAD file, JSON lines or plain text; answers are not needed. Only
+    engine "native" does without.
+    engine: "native" adds the 8-bit model of the native engine to the bundle and leaves the FP16 model in it; only
+    evaluation, gate, limit, language, force and progress then matter.
     evaluation: score and time both bundles on this file, the after-scores into the manifest.
     gate: what the metric may lose on the evaluation file. Recipes are then tried until one meets it
     (calibration/quantization/recipes.py), ranked on a part of the calibration file that calibrates nothing.
@@ -63,8 +68,10 @@ def quantize(
     meets the gate; then nothing is written.
     """
     output = Path(os.path.abspath(destination))
-    read = [bundle, calibration, *([] if evaluation is None else [evaluation])]
-    check_destination(output, force=force, sources=read)
+    if (calibration is None) != (engine == "native"):
+        got, remedy = ("none", "give questions") if calibration is None else ("some", "leave them out")
+        raise InputError(f"got {got} for the engine {engine!r}", where="calibration", remedy=remedy)
+    check_destination(output, force=force, sources=[bundle, *(file for file in (calibration, evaluation) if file)])
     if gate is not None and evaluation is None:
         raise InputError("is judged on an evaluation file, and none is given", where="max_drop", remedy="give one")
     progress("read")
@@ -73,8 +80,12 @@ def quantize(
         raise BundleError(
             "is quantized already", where=source.path, remedy="give the FP16 bundle that it was made from"
         )
-    data = read_dataset(calibration, language=language)
+    data = None if calibration is None else read_dataset(calibration, language=language)
     test = None if evaluation is None else scorable(read_dataset(evaluation, language=language))
+    if data is None:
+        return quantize_native(
+            source, output, Path(destination), test=test, gate=gate, limit=limit, force=force, progress=progress
+        )
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)
@@ -137,7 +148,7 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
             "calibration": workshop.data.name,
             "calibration_sha256": workshop.data.sha256,
             **candidate.recipe.as_options(),
-            **_gate_options(result.gate),
+            **gate_options(result.gate),
         }
         step = made_by("quantize", told, source.manifest.digest, nncf=NNCF_VERSION)
         files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
@@ -177,18 +188,6 @@ def speed_note(target: Target) -> str | None:
     if kind == "amx" or (speed is not None and speed >= 1):
         return None
     return f"target {target}: {int8_gain(kind).text}"
-
-
-def _gate_options(gate: GateResult | None) -> dict[str, str]:
-    if gate is None:
-        return {}
-    interval = f"{gate.drop.low:.3f} to {gate.drop.high:.3f}"
-    return {
-        "metric": gate.metric,
-        "max_drop": f"{gate.max_drop:g}",
-        "drop": f"{gate.drop.points:.3f}",
-        "drop_interval_95": interval,
-    }
 
 
 def _check_finite(answerer: QuestionAnswerer, path: Path, sample: Inputs) -> None:

@@ -41,6 +41,7 @@ class Trial:
 class GateResult:
     """A gate that was met: the limit in percent points of the metric, the drop, and every recipe that was tried.
 
+    ranking_questions: of the calibration file; 0 where one recipe was judged alone.
     labelled: the calibration file has answers; without, ranking compares with the float model's own answers.
     conclusive: whether the whole interval of the drop is within the limit, not only the drop itself.
     notes: what makes the drop worth less than it looks.
@@ -65,6 +66,7 @@ class Quantization:
     products: what each quantized product does to the logits alone, worst first; empty if not asked for.
     notes: what the user should know about INT8's speed on this target, or about the calibration.
     source_bytes, written_bytes: all files of the float bundle and of the INT8 one.
+    engine: what it was quantized for; for "native" the bundle holds its FP16 model, too.
     """
 
     path: Path
@@ -79,6 +81,7 @@ class Quantization:
     source_name: str = ""
     source_bytes: int = 0
     written_bytes: int = 0
+    engine: Literal["openvino", "native"] = "openvino"
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the predictions, as JSON values."""
@@ -91,6 +94,19 @@ class Quantization:
             if not math.isfinite(trial["logit_error"]):
                 trial["logit_error"] = None  # JSON has no infinity
         return values
+
+
+def gate_options(gate: GateResult | None) -> dict[str, str]:
+    """A gate that was met, as a bundle's lineage keeps it."""
+    if gate is None:
+        return {}
+    interval = f"{gate.drop.low:.3f} to {gate.drop.high:.3f}"
+    return {
+        "metric": gate.metric,
+        "max_drop": f"{gate.max_drop:g}",
+        "drop": f"{gate.drop.points:.3f}",
+        "drop_interval_95": interval,
+    }
 
 
 def size_of(manifest: Manifest) -> int:

@@ -3,9 +3,10 @@
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from converters.native.pack import pack_bundle
-from edge_qa.bundle.bundle import Bundle, new_bundle
+from edge_qa.bundle.bundle import Bundle, Draft, new_bundle
 from edge_qa.bundle.manifest import PACKED_MODEL, Manifest
 from edge_qa.files import check_destination
 
@@ -34,9 +35,14 @@ def pack_native(bundle: str | os.PathLike[str], destination: str | os.PathLike[s
     source = Bundle.load(bundle)
     packed = pack_bundle(source)
     with new_bundle(target, force=force) as draft:
-        for name, content in source.contents.items():
-            draft.add(name, content.tobytes())
-        draft.add(PACKED_MODEL, packed)
-        kept = {part.name: getattr(source.manifest, part.name) for part in fields(source.manifest)}
-        manifest = draft.seal(**{name: value for name, value in kept.items() if name not in _SEALED})
+        manifest = write_packed(draft, source, packed)
     return Packed(target, manifest, len(packed))
+
+
+def write_packed(draft: Draft, source: Bundle, packed: bytes, **changes: Any) -> Manifest:
+    """Write every file of a bundle and its packed model, and seal it. changes: parts of the manifest."""
+    for name, content in source.contents.items():
+        draft.add(name, content.tobytes())
+    draft.add(PACKED_MODEL, packed)
+    kept = {part.name: getattr(source.manifest, part.name) for part in fields(source.manifest)}
+    return draft.seal(**{name: value for name, value in (kept | changes).items() if name not in _SEALED})

@@ -10,6 +10,7 @@ from converters.ir.bundle_encoder import read_back
 from converters.ir.quantized_encoder import read_back_quantized
 from converters.model.coded import CodedEmbeddings, code_linear
 from converters.model.encoder import Array, Attention, Embeddings, Encoder, Layer, Linear, Norm
+from converters.native.balance import balance_heads
 from converters.native.packed_file import PackedWriter, blocks, head_rows, panels, starts
 from converters.token_budgets.budgets import read_keep
 from converters.token_budgets.token_dropping import Keep
@@ -32,7 +33,9 @@ def pack_bundle(bundle: Bundle) -> bytes:
     Raises BundleError for a bundle that the native engine cannot run.
     """
     budgets = {name: read_keep(bundle, budget) for name, budget in (bundle.manifest.budgets or {}).items()}
-    encoder = read_back_quantized(bundle) if bundle.manifest.precision == "int8" else read_back(bundle)
+    # What is quantized already was balanced before.
+    is_coded = bundle.manifest.precision == "int8"
+    encoder = read_back_quantized(bundle) if is_coded else balance_heads(read_back(bundle))
     problem = cannot_run(encoder)
     if problem:
         raise BundleError(problem, where=bundle.path, remedy="answer with OpenVINO")

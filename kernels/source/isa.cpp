@@ -7,13 +7,15 @@
 #include <cstring>
 #include <iterator>
 
-extern const edge_qa::Path edge_qa_path_portable;
-extern const edge_qa::Path edge_qa_path_avx2;
-extern const edge_qa::Path edge_qa_path_avx_vnni;
-extern const edge_qa::Path edge_qa_path_avx_vnni_evex;
-extern const edge_qa::Path edge_qa_path_avx512_vnni;
-extern const edge_qa::Path edge_qa_path_amx;
-extern const edge_qa::Path edge_qa_path_amx_software;
+// A build may leave paths out (EDGE_QA_PATHS); theirs are null.
+#define EDGE_QA_MAYBE __attribute__((weak))
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_portable;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_avx2;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_avx_vnni;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_avx_vnni_evex;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_avx512_vnni;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_amx;
+extern EDGE_QA_MAYBE const edge_qa::Path edge_qa_path_amx_software;
 
 namespace edge_qa {
 namespace {
@@ -73,7 +75,7 @@ const Entry kEntries[] = {
 
 const Entry* entry_named(const char* name) {
   for (const Entry& entry : kEntries)
-    if (name && !std::strcmp(entry.path->name, name)) return &entry;
+    if (name && entry.path && !std::strcmp(entry.path->name, name)) return &entry;
   return nullptr;
 }
 
@@ -97,7 +99,7 @@ const Path* best_path(const char* cap) {
     if (first->for_tests) return first->runs(features()) ? first->path : nullptr;
   }
   for (const Entry* entry = first; entry != std::end(kEntries) && !entry->for_tests; entry++)
-    if (entry->runs(features())) return entry->path;
+    if (entry->path && entry->runs(features())) return entry->path;
   return nullptr;
 }
 

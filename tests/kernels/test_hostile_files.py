@@ -15,9 +15,9 @@ from edge_qa.errors import BundleError
 from edge_qa.inference.native.library import BAD_FILE, OK, Library
 from edge_qa.inference.native.packed_model import PackedModel
 from tests.support.encoders import ENCODERS, bottleneck_layer, encoder, layer
-from tests.support.kernels import library_path, open_code
+from tests.support.kernels import FULL, library_path, open_code
 
-MUTATIONS = int(os.environ.get("EDGE_QA_MUTATIONS", "1500"))
+MUTATIONS = int(os.environ.get("EDGE_QA_MUTATIONS", "10000" if FULL else "1500"))
 
 
 def packed() -> bytes:

@@ -17,7 +17,7 @@ from edge_qa.errors import BundleError, InputError, ResourceError
 from edge_qa.inference.native import library as native_library
 from tests.support.asking import closed_while_asked
 from tests.support.budgets import bundle_with_budgets
-from tests.support.kernels import SOURCE, library_path
+from tests.support.kernels import importable, install
 from tests.support.tiny import tiny_bundle
 
 QUESTION, TEXT = "who flew ?", "ada flew a pilot twice at noon"
@@ -25,25 +25,15 @@ QUESTION, TEXT = "who flew ?", "ada flew a pilot twice at noon"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """A folder with the package edge_qa_kernels, as a wheel installs it."""
-    folder = tmp_path_factory.mktemp("site")
-    package = folder / "edge_qa_kernels"
-    package.mkdir()
-    (package / "__init__.py").write_bytes((SOURCE / "python" / "edge_qa_kernels" / "__init__.py").read_bytes())
-    (package / "libedge_qa_kernels.so").symlink_to(library_path())
-    return folder
+    """A folder with the package edge_qa_kernels."""
+    return install(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(autouse=True)
 def kernels(installed, monkeypatch) -> Path:
     """Installed for the test alone."""
-    monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.setenv("PYTHONPATH", str(installed))
-    monkeypatch.delenv(native_library.CAP_VARIABLE, raising=False)
-    native_library.this_library.cache_clear()
-    yield installed
-    native_library.this_library.cache_clear()
-    sys.modules.pop("edge_qa_kernels", None)
+    with importable(installed, monkeypatch):
+        yield installed
 
 
 @pytest.fixture(scope="module")
