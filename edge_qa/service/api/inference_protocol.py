@@ -33,6 +33,7 @@ INPUTS = ("question", "context")
 OUTPUTS = {"answer": "BYTES", "score": "FP64", "confidence": "FP64", "start": "INT64", "end": "INT64"}
 BINARY_HEADER = "Inference-Header-Content-Length"
 _BINARY = "binary_tensor_data"
+_LONGEST_LENGTH = 20
 
 Size = Annotated[int, Meta(ge=0, le=MOST_INPUTS)]
 # Rows may be nested, or written one after the other.
@@ -173,9 +174,10 @@ async def _body(request: Request) -> tuple[InferRequest, bytes]:
     """The request, and the bytes behind it."""
     header = request.headers.get(BINARY_HEADER)
     if header is None:
-        return _request.decode(await json_body(request)), b""
+        return _request.decode(await json_body(request, or_unsaid=True)), b""
     body = await request.body()
-    if not header.isascii() or not header.isdigit() or not 0 < int(header) <= len(body):
+    is_number = header.isascii() and header.isdigit() and len(header) < _LONGEST_LENGTH
+    if not is_number or not 0 < int(header) <= len(body):
         raise RequestError(400, "binary", "is no length of a part of the body", where=BINARY_HEADER)
     return _request.decode(body[: int(header)]), body[int(header) :]
 

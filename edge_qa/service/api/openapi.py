@@ -53,8 +53,8 @@ _ASKED = (400, 408, 413, 415, 422, 429, 500, 503, 504)
 _READY = {"type": "object", "properties": {"ready": {"type": "boolean"}}, "required": ["ready"]}
 
 
-def openapi(*, with_token: bool) -> Json:
-    """Return the description. with_token: whether clients must show one."""
+def openapi(name: str, *, with_token: bool) -> Json:
+    """Return the description. name: of the model. with_token: whether clients must show a token."""
     _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     every = (403, 421, *((401,) if with_token else ()))
     one = _ref("FoundAnswer")
@@ -83,12 +83,12 @@ def openapi(*, with_token: bool) -> Json:
         ),
         "/v2/health/ready": _get("Whether requests are answered.", _READY, (421,), not_ready=_READY),
         "/v2/models/{name}": _of_model(
-            _get("What the model takes and gives.", _ref("ModelMetadata"), (404, 503, *every))
+            name, _get("What the model takes and gives.", _ref("ModelMetadata"), (404, 503, *every))
         ),
         "/v2/models/{name}/ready": _of_model(
-            _get("Whether the model answers.", _READY, (404, *every), not_ready=_READY)
+            name, _get("Whether the model answers.", _READY, (404, *every), not_ready=_READY)
         ),
-        "/v2/models/{name}/infer": _of_model(_infer((404, *_ASKED, *every))),
+        "/v2/models/{name}/infer": _of_model(name, _infer((404, *_ASKED, *every))),
         "/health": _get("Whether requests are answered.", _ref("Health"), (421,), not_ready=_ref("Health")),
         "/info": _get("What runs.", _ref("Info"), (503, *every)),
         "/metrics": _get("Figures for Prometheus.", {"type": "string"}, every, media="text/plain"),
@@ -154,8 +154,8 @@ def _get(
     return {"get": {"summary": summary, "responses": responses}}
 
 
-def _of_model(path: Json) -> Json:
-    parameter = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+def _of_model(name: str, path: Json) -> Json:
+    parameter = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": [name]}}
     return {**path, "parameters": [parameter]}
 
 

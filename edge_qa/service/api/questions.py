@@ -71,13 +71,14 @@ def question_routes(desk: Desk) -> list[Route]:
     ]
 
 
-async def json_body(request: Request) -> bytes:
+async def json_body(request: Request, *, or_unsaid: bool = False) -> bytes:
     """Return the body of a request that says it is JSON. Raises RequestError (415) otherwise.
 
     A page of another site can send what claims to be a form or text without asking first; JSON it cannot.
+    or_unsaid: take what does not say what it is, as Triton's client does not; browsers tell of other sites otherwise.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if kind != "application/json" and not (or_unsaid and not kind):
         raise RequestError(415, "content-type", "send JSON, and the header Content-Type: application/json")
     body: bytes = await request.body()
     return body

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 def status_routes(desk: Desk, name: str, *, with_token: bool) -> list[Route]:
     """Return the routes. name: of the model. with_token: whether clients must show one."""
-    description = msgspec.json.encode(openapi(with_token=with_token))
+    description = msgspec.json.encode(openapi(name, with_token=with_token))
 
     async def health(request: Request) -> Response:
         response = json_response({"status": desk.status})
