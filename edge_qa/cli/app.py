@@ -85,6 +85,7 @@ COMMANDS: dict[str, Entry] = {
     "search-lengths": Entry(
         "calibration.cli.search_budgets", "The earlier name of search-budgets.", "search_budgets", hidden=True
     ),
+    "serve": Entry("edge_qa.cli.serve", "Answer questions over HTTP."),
     "shrink": Entry("calibration.cli.shrink", "Remove heads and neurons of a checkpoint, without training."),
     "sparsify": Entry("calibration.cli.sparsify", "Prune a checkpoint in one shot: weights, heads or neurons."),
     "train": Entry("calibration.cli.train", "Train a checkpoint by a recipe: distil, prune, make sparse."),

@@ -1,7 +1,9 @@
 """The blocks of code in a page of the documentation, and what is said about them."""
 
 import re
+import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +77,13 @@ def needs(path: Path) -> list[str]:
     """Return the bundles that a page begins with, as `<!-- begins with: bundles/fp16 -->` says."""
     found = re.search(r"<!-- begins with: (.+?) -->", path.read_text(encoding="utf-8"))
     return found[1].split() if found else []
+
+
+def lacks(path: Path) -> list[str]:
+    """Return the modules and programs that a page needs (`<!-- needs: ... -->`) and that are not here."""
+    found = re.search(r"<!-- needs: (.+?) -->", path.read_text(encoding="utf-8"))
+    names = found[1].split() if found else []
+    return [name for name in names if find_spec(name) is None and shutil.which(name) is None]
 
 
 # A log gets a line a minute that something still goes on; how many depends on the machine.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.page_blocks import PAGES, ROOT, Block, blocks_of, matches, needs
+from tests.docs.page_blocks import PAGES, ROOT, Block, blocks_of, lacks, matches, needs
 
 # `make docs` sets it: pages that take long are run there, too.
 SLOW = os.environ.get("EDGE_QA_SLOW_PAGES") == "1"
@@ -38,6 +38,8 @@ def bundle(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_the_page_does_what_it_says(page: Path, place: Path, bundle: Callable[[str], Path]) -> None:
+    if missing := lacks(page):
+        pytest.skip(f"needs {', '.join(missing)}")
     for name in needs(page):
         shutil.copytree(bundle(name), place / name)
     names: dict[str, object] = {"__name__": "page"}

@@ -1,0 +1,1 @@
+"""Processes that answer: what they are told, how they run it, and who looks after them."""

@@ -1,0 +1,249 @@
+"""A batch of requests -> answers, the same to the last bit as `QuestionAnswerer.answer` gives them one by one.
+
+The native engine computes a window alike in every batch, so windows run together, up to a budget of tokens.
+OpenVINO does not: rows of a batch are summed in another order than a row alone. Its windows run one by one, as
+`answer` runs them; batches of them were 3 % faster, and only for short windows (`edge_qa/inference/engine.py`).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import NamedTuple
+
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.documents.cited_answers import CitedAnswer
+from edge_qa.documents.index import DocumentIndex
+from edge_qa.errors import EdgeQAError, InputError, is_out_of_memory
+from edge_qa.inference.batching import BATCH, LogitsSource, select_many
+from edge_qa.inference.native.engine import NativeEngine
+from edge_qa.inference.spans import Logits
+from edge_qa.inference.stopwatch import Stopwatch
+from edge_qa.service.workers.messages import (
+    Answers,
+    Ask,
+    Batch,
+    Cited,
+    CitedAnswers,
+    Done,
+    Found,
+    How,
+    Problem,
+    Questions,
+    Result,
+)
+from edge_qa.text.windows import Window
+
+_log = logging.getLogger(__name__)
+
+
+class LateError(InputError):
+    """The deadline of a request was over before its answer was there."""
+
+
+class _Item(NamedTuple):
+    request: int
+    place: int
+    question: str
+    context: str
+
+
+class Answering:
+    """Runs batches, one after the other."""
+
+    def __init__(self, answerer: QuestionAnswerer, index: DocumentIndex | None, batch_tokens: int) -> None:
+        """batch_tokens: the most of windows that run together; a window that is longer runs alone."""
+        self._answerer, self._index, self._batch_tokens = answerer, index, batch_tokens
+
+    def run(self, batch: Batch) -> Done:
+        """Return what became of each request of a batch."""
+        watch, results = Stopwatch(), dict[int, Result]()
+        together = isinstance(self._answerer.engine, NativeEngine)
+        engine = BudgetedEngine(watch.engine(self._answerer.engine), self._batch_tokens if together else None)
+        # What runs together has the spans that are looked for in common.
+        alike: dict[tuple[int, int | None], list[int]] = {}
+        for place, request in enumerate(batch.requests):
+            if isinstance(request, Ask):
+                results[place] = _or_problem(partial(self._ask, request, watch))
+            else:
+                alike.setdefault((request.how.top_k, request.how.max_answer_len), []).append(place)
+        for places in alike.values():
+            results |= self._questions(batch.requests, places, engine, watch)
+        return Done(
+            batch.number,
+            [results[place] for place in range(len(batch.requests))],
+            watch.tokenizing,
+            watch.inference,
+            engine.tokens,
+            engine.windows,
+        )
+
+    def _questions(
+        self,
+        requests: Sequence[Questions | Ask],
+        places: Sequence[int],
+        engine: "BudgetedEngine",
+        watch: Stopwatch,
+    ) -> dict[int, Result]:
+        known = {place: request for place in places if isinstance(request := requests[place], Questions)}
+        try:
+            return self._together(known, engine, watch)
+        except Exception as error:
+            if len(known) == 1:
+                return dict.fromkeys(known, _problem(error))
+        # One of them is to blame; alone each gets what is its own.
+        found: dict[int, Result] = {}
+        for place, request in known.items():
+            found[place] = _or_problem(partial(self._alone, place, request, engine, watch))
+        return found
+
+    def _alone(self, place: int, request: Questions, engine: "BudgetedEngine", watch: Stopwatch) -> Result:
+        return self._together({place: request}, engine, watch)[place]
+
+    def _together(self, known: dict[int, Questions], engine: "BudgetedEngine", watch: Stopwatch) -> dict[int, Result]:
+        """The results of requests that have `top_k` and `max_answer_len` in common."""
+        how = next(iter(known.values())).how
+        engine.deadline = max(request.deadline for request in known.values())
+        longest = how.max_answer_len or self._answerer.defaults.max_answer_len
+        outcomes = select_many(
+            engine,
+            (_Item(place, n, *pair) for place, request in known.items() for n, pair in enumerate(request.pairs)),
+            watch.windows(lambda item: self._windows(item, known[item.request])),
+            max_answer_len=longest,
+            top_k=how.top_k,
+            # One at a time, the next window is cut when the last one has run, so that a deadline is seen.
+            batch_size=BATCH if engine.most_tokens else 1,
+            prompt=False,
+            rivals=self._answerer.manifest.confidence is not None,
+        )
+        answers: dict[int, list[list[Found]]] = {place: [] for place in known}
+        problems: dict[int, Result] = {}
+        for outcome in outcomes:
+            item = outcome.item
+            try:
+                selection = outcome.spans()
+                request = known[item.request].how
+                given = self._answerer.answers(
+                    selection,
+                    item.context,
+                    top_k=request.top_k,
+                    no_answer_threshold=request.no_answer_threshold,
+                    min_confidence=request.min_confidence,
+                )
+            except InputError as error:
+                problems.setdefault(item.request, _problem(error, item.place))
+                continue
+            answers[item.request].append(
+                [Found(a.text, a.score, a.start, a.end, a.question_truncated, a.confidence) for a in given]
+            )
+        return {place: Answers(found) for place, found in answers.items()} | problems
+
+    def _windows(self, item: _Item, request: Questions) -> Iterator[Window]:
+        how: How = request.how
+        found = self._answerer.windows(
+            item.question,
+            item.context,
+            max_seq_len=how.max_seq_len,
+            doc_stride=how.doc_stride,
+            max_question_len=how.max_question_len,
+            align_to_words=how.align_to_words,
+            within=how.within,
+        )
+        while True:
+            if time.monotonic() > request.deadline:
+                raise LateError("no answer before the deadline of the request")
+            window = next(found, None)
+            if window is None:
+                return
+            yield window
+
+    def _ask(self, request: Ask, watch: Stopwatch) -> Result:
+        if time.monotonic() > request.deadline:
+            raise LateError("no answer before the deadline of the request")
+        if self._index is None:
+            raise InputError("this service has no documents")
+        begin = time.perf_counter()
+        found = self._index.ask(
+            self._answerer,
+            request.question,
+            top_k=request.top_k,
+            passages=request.passages,
+            max_answer_len=request.max_answer_len,
+            no_answer_threshold=request.no_answer_threshold,
+            max_question_len=request.max_question_len,
+        )
+        watch.inference += time.perf_counter() - begin
+        return CitedAnswers([_cited(answer) for answer in found])
+
+
+class BudgetedEngine:
+    """An engine that runs windows together up to a budget of tokens, or one by one, and not after a deadline."""
+
+    def __init__(self, engine: LogitsSource, most_tokens: int | None) -> None:
+        """most_tokens: None for windows one by one."""
+        self._engine, self.most_tokens = engine, most_tokens
+        self.deadline = float("inf")
+        self.tokens = self.windows = 0
+
+    def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
+        """Return the logits of each window. Raises LateError. batch_size: of no meaning here."""
+        start: list[Logits] = []
+        end: list[Logits] = []
+        for some in within_budget(windows, self.most_tokens or 0):
+            if time.monotonic() > self.deadline:
+                raise LateError("no answer before the deadline of the request")
+            both = self._engine.logits(some, batch_size=len(some))
+            start += both[0]
+            end += both[1]
+            self.tokens += sum(window.tokens for window in some)
+            self.windows += len(some)
+        return start, end
+
+
+def within_budget(windows: Sequence[Window], most_tokens: int) -> Iterator[list[Window]]:
+    """Cut windows, in their order, into runs of at most `most_tokens` tokens, and at least one window."""
+    some: list[Window] = []
+    tokens = 0
+    for window in windows:
+        if some and tokens + window.tokens > most_tokens:
+            yield some
+            some, tokens = [], 0
+        some.append(window)
+        tokens += window.tokens
+    if some:
+        yield some
+
+
+def _or_problem(run: Callable[[], Result]) -> Result:
+    try:
+        return run()
+    except Exception as error:
+        return _problem(error)
+
+
+def _problem(error: Exception, item: int | None = None) -> Problem:
+    if isinstance(error, LateError):
+        return Problem("late", str(error), item)
+    if is_out_of_memory(error):
+        return Problem("memory", "a worker ran out of memory", item)
+    if isinstance(error, InputError):
+        return Problem("unusable", str(error), item)
+    if not isinstance(error, EdgeQAError):
+        _log.error("a request failed", exc_info=error)
+        return Problem("internal", f"internal error ({type(error).__name__})", item)
+    return Problem("internal", str(error), item)
+
+
+def _cited(answer: CitedAnswer) -> Cited:
+    source = None
+    if answer.source is not None:
+        source = {name: _as_json(value) for name, value in asdict(answer.source).items()}
+    return Cited(answer.text, answer.score, answer.start, answer.end, answer.question_truncated, answer.rank, source)
+
+
+def _as_json(value: str | int | tuple[int, ...] | None) -> str | int | list[int] | None:
+    if isinstance(value, tuple):
+        return list(value)
+    # A file name that is not UTF-8 holds lone surrogates.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,0 +1,142 @@
+"""What a service says to requests that it cannot use, and to clients that it must not trust."""
+
+import socket
+import time
+
+import pytest
+
+from tests.support.service import Service
+
+GOOD = {"inputs": {"question": "When?", "context": "Lit in 1871."}}
+QA = "/v1/question-answering"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "where", "position"),
+    [
+        (b"{", 400, None, None),
+        (b"", 400, None, None),
+        (b'{"inputs": "\xff"}', 400, None, 12),
+        (b"[" * 100_000, 422, None, None),
+        (b'{"inputs": {"question": "a", "context": "ab\\ud800c"}}', 422, "inputs.context", 2),
+        (b'{"inputs": [{"question": "\\udfff", "context": "a"}]}', 422, "inputs[0].question", 0),
+        # A pair of surrogates is one character.
+        (b'{"inputs": {"question": "a", "context": "\\ud83d\\ude00\\ud83d"}}', 422, "inputs.context", 1),
+        (b'{"inputs": {"question": " ", "context": "a"}}', 422, "inputs.question", None),
+        (b'{"inputs": {"question": "a"}}', 422, "inputs", None),
+        (b'{"inputs": []}', 422, "inputs", None),
+        (b'{"inputs": {"question": "a", "context": "b", "contxt": "c"}}', 422, "inputs", None),
+        (b'{"inputs": {"question": "a", "context": "b"}, "parameters": {"top_k": 0}}', 422, "parameters.top_k", None),
+        (b'{"inputs": {"question": "a", "context": "b"}, "parameters": {"top_k": NaN}}', 400, None, None),
+        (b'{"inputs": {"question": "a", "context": "b"}, "parameters": {"max_seq_len": 4000}}', 422, "inputs[0]", None),
+        # Nothing is left of it once it is tokenized.
+        (b'{"inputs": {"question": "a", "context": "\\u0000\\u200b"}}', 422, "inputs[0]", None),
+        (
+            b'{"inputs": {"question": "a", "context": "b"}, "parameters": {"min_confidence": 0.5}}',
+            422,
+            "inputs[0]",
+            None,
+        ),
+    ],
+)
+def test_a_body_that_cannot_be_used(service: Service, body, status, where, position):
+    reply = service.post(QA, body)
+    assert reply.status == status, reply.body
+    assert reply.json["error"]
+    assert (reply.json.get("where"), reply.json.get("position")) == (where, position)
+
+
+def test_one_bad_text_among_several_is_named(service: Service):
+    inputs = [GOOD["inputs"], {"question": "a", "context": "\x00"}]
+    reply = service.post(QA, {"inputs": inputs})
+    assert (reply.status, reply.json["where"]) == (422, "inputs[1]")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", QA, {}, 405),
+        ("OPTIONS", QA, {"Origin": "http://elsewhere.example"}, 405),
+        ("GET", "/nothing", {}, 404),
+        ("GET", "/v1/ask/", {}, 404),
+        ("POST", QA, {"Content-Type": "text/plain"}, 415),
+        ("POST", QA, {}, 415),
+        ("GET", "/health", {"Host": "elsewhere.example"}, 421),
+        ("GET", "/health", {"Host": "localhost.elsewhere.example:80"}, 421),
+        ("GET", "/health", {"Host": "[::1]:8000"}, 200),
+        ("GET", "/health", {"Host": "LOCALHOST."}, 200),
+        ("POST", QA, {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, 403),
+        ("POST", QA, {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}, 400),
+        # A link to the page may stand on another site.
+        ("GET", "/", {"Sec-Fetch-Site": "cross-site"}, 200),
+    ],
+)
+def test_the_edge_of_the_service(service: Service, method, path, headers, status):
+    reply = service.request(method, path, b"" if method == "POST" else None, headers)
+    assert reply.status == status
+    assert not [name for name in reply.headers if name.lower().startswith("access-control-")]
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    if status == 405:
+        assert reply.headers["allow"] == "POST"
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service: Service):
+    head = f"POST {QA} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: 200001\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_without_a_length_is_refused_when_it_has_become_too_large(service: Service):
+    connection = service.connection()
+    connection.putrequest("POST", QA)
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    for _ in range(30):
+        connection.send(b"2710\r\n" + b" " * 10_000 + b"\r\n")
+    response = connection.getresponse()
+    assert (response.status, b"200000 bytes" in response.read()) == (413, True)
+    # What came after is passed over, and the connection serves again.
+    connection.send(b"0\r\n\r\n")
+    connection.request("GET", "/health")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /health HTTP/1.1\r\nHost: loc", id="half a head"),
+        pytest.param(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET", id="half a second head"),
+    ],
+)
+def test_a_connection_that_does_not_go_on_is_closed(service: Service, begin):
+    started = time.monotonic()
+    service.raw(begin)
+    assert 1 < time.monotonic() - started < 15  # 2 seconds, and what a busy machine adds
+
+
+def test_a_body_that_drips_is_given_up(service: Service):
+    head = f"POST {QA} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        connection.sendall(head.encode())
+        started = time.monotonic()
+        connection.settimeout(0.2)
+        received = b""
+        while not received and time.monotonic() - started < 15:
+            try:
+                connection.sendall(b" ")
+                received = connection.recv(1000)
+            except TimeoutError:
+                continue
+    assert received.startswith(b"HTTP/1.1 408 ")
+    assert b'"kind":"slow"' in received
+
+
+def test_what_is_no_http_is_refused(service: Service):
+    assert service.raw(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    long = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40_000
+    assert service.raw(long).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+    assert service.ask("When?", "Lit in 1871.").json["answer"] == "1871"
