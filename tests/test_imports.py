@@ -20,6 +20,7 @@ ALLOWED = {
 # A heavy package is imported by the one module that owns it, and nowhere else.
 OWNERS = {
     "pypdfium2": {"edge_qa/documents/readers/pdf.py"},
+    "haystack": {"edge_qa/integrations/haystack.py"},
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
     "edge_qa_kernels": {"edge_qa/inference/native/library.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
