@@ -297,6 +297,9 @@ def _rename(source: Path, target: Path, flags: int) -> None:
 
 def _sync(folder: Path) -> None:
     for path in folder.iterdir():
+        if path.is_dir():
+            _sync(path)
+            continue
         with path.open("rb") as file:
             os.fsync(file.fileno())
     sync_folder(folder)

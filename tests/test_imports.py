@@ -20,6 +20,10 @@ ALLOWED = {
 # A heavy package is imported by the one module that owns it, and nowhere else.
 OWNERS = {
     "pypdfium2": {"edge_qa/documents/readers/pdf.py"},
+    "haystack": {"edge_qa/integrations/haystack.py"},
+    "mlserver": {"edge_qa/integrations/servers/mlserver.py"},
+    "pyovms": {"edge_qa/integrations/servers/ovms.py"},
+    "triton_python_backend_utils": {"edge_qa/integrations/servers/triton.py"},
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
     "edge_qa_kernels": {"edge_qa/inference/native/library.py"},
     "safetensors": {"converters/checkpoints/weights.py"},
@@ -65,7 +69,7 @@ ORDERS = {
         *("lazy_names",),
     ),
     "converters": (
-        *("cli", "conversion", "torch_export", "importing", "inspection", "native", "token_budgets"),
+        *("cli", "exporting", "conversion", "torch_export", "importing", "inspection", "native", "token_budgets"),
         *(
             "bundle_writer",
             "checkpoint_writer",

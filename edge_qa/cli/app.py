@@ -71,6 +71,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("calibration.cli.demo", "Convert, quantize, score and ask on a checkpoint."),
     "doctor": Entry("edge_qa.cli.doctor", "Check this machine, and whether a bundle runs right on it."),
     "evaluate": Entry("edge_qa.cli.evaluate", "Score and time bundles on a data set."),
+    "export": Entry("converters.cli.export", "Write a bundle for another server: OVMS, MLServer, Triton."),
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "index": Entry("edge_qa.cli.documents.index", "Index folders of documents, to search and ask them."),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),

@@ -6,8 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,13 +24,11 @@ from edge_qa.cli.options import (
 )
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
+from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
-from edge_qa.inference.batching import BATCH
 from edge_qa.inference.engine_choice import EngineName
-from edge_qa.inference.reading import Limits, Reading
 from edge_qa.text.blocks import Within
-from edge_qa.text.windows import Window
 
 if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision
@@ -103,6 +99,17 @@ def batch(
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
+    options = AnswerOptions(
+        top_k=top_k,
+        max_answer_len=max_answer_len,
+        no_answer_threshold=no_answer_threshold,
+        min_confidence=min_confidence,
+        shortlist=shortlist,
+        max_windows=max_windows,
+        timeout=timeout,
+        max_question_len=max_question_len,
+        within=within,
+    )
     answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     answerer.check_confidence(min_confidence)
@@ -126,39 +133,9 @@ def batch(
                     remedy="resume with the input of the run that was interrupted",
                 )
 
-        limits = Limits(shortlist, max_windows, timeout)
-        # A time limit is looked at between the windows of one question, which then runs alone.
-        batch_size = BATCH if timeout is None else 1
-        cut = partial(answerer.windows, max_question_len=max_question_len, within=within)
-
-        def windows(reading: _RowReading) -> Iterator[Window]:
-            if reading.row.error:
-                raise InputError(reading.row.error)
-            return reading.windows(cut)
-
-        outcomes = answerer.outcomes(
-            (_RowReading(row, limits) for row in rows),
-            windows,
-            max_answer_len=max_answer_len,
-            top_k=top_k,
-            batch_size=batch_size,
-        )
-        for number, outcome in enumerate(outcomes, done + 1):
-            row = outcome.item.row
-            if outcome.error is not None:
-                failed += 1
-                found: dict[str, Any] = {"error": str(outcome.error)}
-            else:
-                answers = answerer.answers(
-                    outcome.spans(),
-                    row.context,
-                    top_k=top_k,
-                    no_answer_threshold=no_answer_threshold,
-                    min_confidence=min_confidence,
-                    partial=outcome.item.partial,
-                )
-                found = {"answers": [asdict(answer) for answer in answers]}
-            sink.write(json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n")
+        for number, answered in enumerate(answered_rows(answerer, rows, options), done + 1):
+            failed += answered.failed
+            sink.write(answered.line)
             if total:
                 show("batch", min(number, total), total)
     if failed:
@@ -167,14 +144,6 @@ def batch(
             where=source,
             remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
         )
-
-
-class _RowReading(Reading):
-    """A line on its way through the model."""
-
-    def __init__(self, row: Row, limits: Limits) -> None:
-        super().__init__(row.question, row.context, limits)
-        self.row = row
 
 
 class _Sink:

@@ -16,7 +16,7 @@ SHOWN = frozenset({"text", "json", "ini", "dockerfile"})
 _FENCE = re.compile(
     r"^(?P<marks>(?:<!-- [^\n]* -->\n)*)```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_MARK = re.compile(r"<!-- (?P<name>not run|slow|exit|output varies)(?:: (?P<value>.+?))? -->")
+_MARK = re.compile(r"<!-- (?P<name>not run|slow|exit|output varies|needs)(?:: (?P<value>.+?))? -->")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Block:
 
     not_run: why it is not. slow: run by `make docs` only. exit: the exit code that is right.
     varies: the output differs from run to run, so that only its success is checked.
+    needs: a module that an extra brings; where it is not installed the block is not run.
     """
 
     language: str
@@ -35,6 +36,7 @@ class Block:
     slow: bool = False
     exit: int = 0
     varies: bool = False
+    needs: str | None = None
 
 
 def blocks_of(path: Path) -> list[Block]:
@@ -68,6 +70,7 @@ def blocks_of(path: Path) -> list[Block]:
                 slow="slow" in marks,
                 exit=int(marks.get("exit") or 0),
                 varies="output varies" in marks,
+                needs=marks.get("needs"),
             )
         )
     return found

@@ -29,6 +29,7 @@ edge-qa train
 
 <!-- slow -->
 <!-- output varies -->
+<!-- needs: haystack -->
 ```python
 print(1)
 ```
@@ -42,6 +43,7 @@ def test_blocks_by_hand(tmp_path: Path) -> None:
     assert (first.language, first.code, first.output, first.exit) == ("sh", "edge-qa ask\n", "it was 12.5 ms\n", 4)
     assert (second.not_run, second.output) == ("takes an hour of training", None)
     assert (third.language, third.slow, third.varies, third.exit) == ("python", True, True, 0)
+    assert (second.needs, third.needs) == (None, "haystack")
     assert first.line == 5
     assert needs(path) == ["bundles/fp16", "bundles/int8"]
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ def test_the_page_does_what_it_says(page: Path, place: Path, bundle: Callable[[s
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks_of(page):
         if block.not_run is not None or (block.slow and not SLOW):
+            continue
+        if block.needs is not None and find_spec(block.needs) is None:
             continue
         code, output = _shell(block, place) if block.language == "sh" else (0, _python(block, names))
         where = f"{_name(page)}:{block.line}"

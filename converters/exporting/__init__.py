@@ -1,0 +1,1 @@
+"""A bundle in the layout that another server or program reads."""
