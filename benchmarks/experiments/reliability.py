@@ -24,7 +24,10 @@ from calibration.data.retrieved_negatives import PassageSearch
 from edge_qa import QuestionAnswerer, read_dataset
 from edge_qa.evaluation.dataset import Dataset, Example
 from edge_qa.evaluation.squad_metric import f1
-from edge_qa.inference.confidence import SIGNS, probabilities
+from edge_qa.inference.closer_look import CloserLook
+from edge_qa.inference.confidence import SIGNS, evidence, probabilities
+from edge_qa.inference.reading import Limits, Reading
+from edge_qa.inference.spans import Selection
 from edge_qa.progress import no_progress
 from edge_qa.text.blocks import block_starts
 
@@ -184,13 +187,15 @@ def confident(
     answerer: QuestionAnswerer, weights: dict[str, float], question: str, text: str, shortlist: int | None
 ) -> tuple[str, float, float]:
     """Text, confidence and score of the best answer."""
-    from edge_qa.inference.confidence import evidence
-    from edge_qa.inference.reading import Limits, Reading
 
     def windows(reading: Reading) -> Iterator[Any]:
         return reading.windows(lambda *pair: answerer.windows(*pair, within="block"))
 
-    (outcome,) = answerer.outcomes([Reading(question, text, Limits(shortlist))], windows, batch_size=1, rivals=True)
+    def closer(_reading: Reading, selection: Selection) -> Iterator[CloserLook]:
+        return answerer.closer_looks(selection, question, text, within="block")
+
+    reading = Reading(question, text, Limits(shortlist))
+    (outcome,) = answerer.outcomes([reading], windows, batch_size=1, rivals=True, closer=closer)
     span = outcome.spans().spans[0]
     terms = evidence(span)
     value = weights["constant"] + sum(weights[name] * terms[name] for name in SIGNS)

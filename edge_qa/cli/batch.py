@@ -136,12 +136,14 @@ def batch(
                 raise InputError(reading.row.error)
             return reading.windows(cut)
 
+        look = partial(answerer.closer_looks, max_question_len=max_question_len, within=within)
         outcomes = answerer.outcomes(
             (_RowReading(row, limits) for row in rows),
             windows,
             max_answer_len=max_answer_len,
             top_k=top_k,
             batch_size=batch_size,
+            closer=lambda reading, selection: look(selection, reading.question, reading.context),
         )
         for number, outcome in enumerate(outcomes, done + 1):
             row = outcome.item.row
