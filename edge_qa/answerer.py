@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, get_args, overload
@@ -15,6 +15,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.confidence import answer_confidence, none_confidence
 from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
@@ -26,6 +27,7 @@ from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
 from edge_qa.text.chunks import PIECE, tokenize
 from edge_qa.text.legibility import reading_problem
+from edge_qa.text.surroundings import passage_around
 from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
 from edge_qa.text.windows import Window, make_windows
 
@@ -314,6 +316,7 @@ class QuestionAnswerer:
         self.check_confidence(min_confidence)
         limits = Limits(shortlist, max_windows, timeout)
         cut = partial(self.windows, max_question_len=max_question_len, within=within)
+        look = partial(self.closer_looks, max_question_len=max_question_len, within=within)
         (outcome,) = self.outcomes(
             [Reading(question, context, limits, progress=progress)],
             lambda reading: reading.windows(cut),
@@ -321,6 +324,7 @@ class QuestionAnswerer:
             max_answer_len=max_answer_len,
             budget=budget,
             batch_size=1,
+            closer=lambda reading, selection: look(selection, reading.question, reading.context),
         )
         answers = self.answers(
             outcome.spans(),
@@ -374,6 +378,9 @@ class QuestionAnswerer:
             max_answer_len=how.max_answer_len,
             budget=how.budget,
             prompt=prompt,
+            closer=lambda pair, selection: self.closer_looks(
+                selection, *pair, max_question_len=how.max_question_len, within=how.within
+            ),
         )
         for outcome in outcomes:
             _, context = outcome.item
@@ -432,6 +439,7 @@ class QuestionAnswerer:
         prompt: bool = True,
         stopwatch: Stopwatch | None = None,
         rivals: bool = False,
+        closer: Callable[[Item, Selection], Iterable[CloserLook]] | None = None,
     ) -> Iterator[Outcome[Item]]:
         """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
 
@@ -439,6 +447,7 @@ class QuestionAnswerer:
         top_k: how many spans are kept; None for all that are not negligible.
         stopwatch: is told where the time goes.
         rivals: find each span's rival even where the bundle has no confidence that looks at it.
+        closer: with this answerer's `closer_looks`, for a confidence that other text does not move.
         """
         longest = self._max_answer_len(max_answer_len)
         engine = self._engine_of(budget)
@@ -451,7 +460,34 @@ class QuestionAnswerer:
             batch_size=batch_size,
             prompt=prompt,
             rivals=rivals or self.manifest.confidence is not None,
+            closer=closer if rivals or self.manifest.confidence is not None else None,
         )
+
+    def closer_looks(
+        self,
+        selection: Selection,
+        question: str,
+        context: str,
+        *,
+        max_question_len: int | None = None,
+        within: Within = "text",
+        align_to_words: bool = False,
+    ) -> Iterator[CloserLook]:
+        """Yield the passages around the spans of a selection, where they are less than the context and fit a window.
+
+        The options are those of `windows`.
+        """
+        passages: dict[tuple[int, int], list[int]] = {}
+        for place, span in enumerate(selection.spans):
+            around = passage_around(context, span.start, span.end)
+            if around is not None and len(context[slice(*around)].strip()) < len(context.strip()):
+                passages.setdefault(around, []).append(place)
+        lengths = self._lengths(max_question_len=max_question_len)
+        for (begin, end), places in passages.items():
+            pieces = [_tokenize_whole(self.tokenizer, context[begin:end], align_to_words, within)]
+            window, *more = self._make_windows(question, pieces, lengths)
+            if not more and window.context_tokens:
+                yield CloserLook(replace(window, offsets=window.offsets + begin), tuple(places))
 
     def windows(
         self,
@@ -477,15 +513,20 @@ class QuestionAnswerer:
                 raise InputError(f"got {type(text).__name__}", where=what, wanted="text")
             if not text or text.isspace():
                 raise InputError(f"{what} is empty", remedy="give some text")
-        lengths = {
+        lengths = self._lengths(max_seq_len, doc_stride, max_question_len)
+        return self._windows(question, context, lengths, align_to_words, within)
+
+    def _lengths(
+        self, max_seq_len: int | None = None, doc_stride: int | None = None, max_question_len: int | None = None
+    ) -> dict[str, int]:
+        return {
             "max_seq_len": self._length("max_seq_len", max_seq_len, self.max_seq_len, most=self.longest_window),
             "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
             "max_question_len": self._length("max_question_len", max_question_len, self.defaults.max_question_len),
         }
-        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words, within)
 
     def _windows(
-        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
+        self, question: str, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
     ) -> Iterator[Window]:
         if len(context) <= PIECE:
             pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
@@ -493,15 +534,17 @@ class QuestionAnswerer:
             pieces = tokenize(self.tokenizer, context, align=align_to_words, within=within)
         if not self._told:
             pieces = self._look_at_first(pieces, context)
-        found = make_windows(
-            question, pieces, self.tokenizer.template, **lengths, token_types=self.manifest.model.token_types > 1
-        )
-        for window in found:
+        for window in self._make_windows(question, pieces, lengths):
             if not window.context_tokens:
                 raise InputError(
                     "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
                 )
             yield window
+
+    def _make_windows(self, question: str, pieces: Iterable[Tokens], lengths: dict[str, int]) -> Iterator[Window]:
+        tokens = self.tokenizer.encode(question, "question")
+        types = self.manifest.model.token_types > 1
+        return make_windows(tokens, pieces, self.tokenizer.template, **lengths, token_types=types)
 
     def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
         """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""

@@ -1,6 +1,7 @@
 """How far confidence and borders can be relied on: SQuAD with retrieved partners, and the documents.
 
 python -m benchmarks.experiments.reliability SQUAD_FOLDER BUNDLE... > rows.json
+python -m benchmarks.experiments.reliability --diagrams rows.json docs/benchmarks/results/reliability.json
 
 Fitted on SQuAD train, or on the documents named `tune`; checked on SQuAD dev and on the documents named `judge`.
 Times are not measured here; an hour on two cores for two bundles.
@@ -24,7 +25,10 @@ from calibration.data.retrieved_negatives import PassageSearch
 from edge_qa import QuestionAnswerer, read_dataset
 from edge_qa.evaluation.dataset import Dataset, Example
 from edge_qa.evaluation.squad_metric import f1
-from edge_qa.inference.confidence import SIGNS, probabilities
+from edge_qa.inference.closer_look import CloserLook
+from edge_qa.inference.confidence import SIGNS, evidence, probabilities
+from edge_qa.inference.reading import Limits, Reading
+from edge_qa.inference.spans import Selection
 from edge_qa.progress import no_progress
 from edge_qa.text.blocks import block_starts
 
@@ -184,20 +188,47 @@ def confident(
     answerer: QuestionAnswerer, weights: dict[str, float], question: str, text: str, shortlist: int | None
 ) -> tuple[str, float, float]:
     """Text, confidence and score of the best answer."""
-    from edge_qa.inference.confidence import evidence
-    from edge_qa.inference.reading import Limits, Reading
 
     def windows(reading: Reading) -> Iterator[Any]:
         return reading.windows(lambda *pair: answerer.windows(*pair, within="block"))
 
-    (outcome,) = answerer.outcomes([Reading(question, text, Limits(shortlist))], windows, batch_size=1, rivals=True)
+    def closer(_reading: Reading, selection: Selection) -> Iterator[CloserLook]:
+        return answerer.closer_looks(selection, question, text, within="block")
+
+    reading = Reading(question, text, Limits(shortlist))
+    (outcome,) = answerer.outcomes([reading], windows, batch_size=1, rivals=True, closer=closer)
     span = outcome.spans().spans[0]
     terms = evidence(span)
     value = weights["constant"] + sum(weights[name] * terms[name] for name in SIGNS)
     return text[span.start : span.end], float(probabilities(value)), span.score
 
 
+# The panels of the picture: which of the figures of a row, and what its questions are called.
+_PANELS = {"squad": "SQuAD dev", "documents, fitted on the tuning documents": "documents"}
+
+
+def diagrams(rows: Path, results: Path) -> None:
+    """Put the panels of the reliability diagram, two for each bundle, into the results file of the page."""
+    found = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+    content = json.loads(results.read_text(encoding="utf-8"))
+    content["diagrams"] = [
+        {
+            "title": f"{title}, {row['bundle']}",
+            "error": row[key]["expected_calibration_error"],
+            "bins": [
+                {name: one[name] for name in ("confidence", "right", "answers")} for one in row[key]["reliability"]
+            ],
+        }
+        for key, title in _PANELS.items()
+        for row in found
+    ]
+    results.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
+    if sys.argv[1] == "--diagrams":
+        diagrams(*map(Path, sys.argv[2:]))
+        return
     squad, *bundles = map(Path, sys.argv[1:])
     train, dev = (read_dataset(squad / f"{name}-v1.1.json.gz") for name in ("train", "dev"))
     for bundle in bundles:

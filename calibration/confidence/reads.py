@@ -10,7 +10,9 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import Dataset, Example
 from edge_qa.evaluation.squad_metric import f1
+from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.confidence import evidence
+from edge_qa.inference.spans import Selection
 from edge_qa.progress import Progress
 from edge_qa.text.windows import Window
 
@@ -70,8 +72,12 @@ def read(answerer: QuestionAnswerer, questions: Sequence[Question], progress: Pr
     def windows(question: Question) -> Iterator[Window]:
         return answerer.windows(question.example.question, question.context, within="block")
 
+    def closer(question: Question, selection: Selection) -> Iterator[CloserLook]:
+        return answerer.closer_looks(selection, question.example.question, question.context, within="block")
+
     found = []
-    for done, outcome in enumerate(answerer.outcomes(questions, windows, prompt=False, rivals=True), 1):
+    outcomes = answerer.outcomes(questions, windows, prompt=False, rivals=True, closer=closer)
+    for done, outcome in enumerate(outcomes, 1):
         progress("read", done, len(questions))
         if outcome.error is not None or not outcome.spans().spans:
             continue

@@ -13,6 +13,7 @@ from sphinx.ext.autodoc.mock import mock
 from docs.generate.command_line import command_line
 from docs.generate.figures import figures, side_by_side
 from docs.generate.python_names import MOCKED, public_names, tidy_docstring
+from docs.generate.reliability_diagram import reliability_diagram
 from docs.generate.rooms import PACKAGES, modules_at_a_glance, rooms_picture
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "figures": figures,
     "modules": modules_at_a_glance,
     "public-names": mock(MOCKED)(public_names),
+    "reliability-diagram": reliability_diagram,
     "rooms": rooms_picture,
     "side-by-side": side_by_side,
 }

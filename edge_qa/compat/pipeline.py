@@ -138,8 +138,18 @@ class QuestionAnsweringPipeline:
             max_question_len=options.max_question_len,
             align_to_words=options.align_to_words,
         )
+        look = partial(
+            self.answerer.closer_looks,
+            max_question_len=options.max_question_len,
+            align_to_words=options.align_to_words,
+        )
         outcomes = self.answerer.outcomes(
-            pairs, lambda pair: cut(*pair), max_answer_len=options.max_answer_len, top_k=None, prompt=prompt
+            pairs,
+            lambda pair: cut(*pair),
+            max_answer_len=options.max_answer_len,
+            top_k=None,
+            prompt=prompt,
+            closer=None if options.min_confidence is None else lambda pair, selection: look(selection, *pair),
         )
         for place, outcome in enumerate(outcomes):
             question, context = outcome.item

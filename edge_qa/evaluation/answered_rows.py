@@ -51,6 +51,8 @@ def answered_rows(answerer: QuestionAnswerer, rows: Iterable[Row], options: Answ
     limits = options.limits()
     cut = partial(answerer.windows, max_question_len=options.max_question_len, within=options.within)
 
+    look = partial(answerer.closer_looks, max_question_len=options.max_question_len, within=options.within)
+
     def windows(reading: _RowReading) -> Iterator[Window]:
         if reading.row.error:
             raise InputError(reading.row.error)
@@ -63,6 +65,7 @@ def answered_rows(answerer: QuestionAnswerer, rows: Iterable[Row], options: Answ
         top_k=options.top_k,
         # A time limit is looked at between the windows of one question, which then runs alone.
         batch_size=BATCH if options.timeout is None else 1,
+        closer=lambda reading, selection: look(selection, reading.question, reading.context),
     )
     for outcome in outcomes:
         row = outcome.item.row

@@ -3,10 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from edge_qa.errors import InputError
+from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.spans import Logits, Selection, SpanSelector
 from edge_qa.text.windows import Window
 
@@ -43,17 +44,26 @@ class Outcome(Generic[Item]):
         return self.selection
 
 
+Closer = Callable[[Item, Selection], Iterable[CloserLook]]
+
+
 class _Question(Generic[Item]):
     """An item on its way; waits: how many of its windows have not run yet."""
 
     def __init__(self, item: Item, selector: SpanSelector) -> None:
         self.item, self.selector = item, selector
         self.waits, self.cut = 0, False
+        self.selection: Selection | None = None
         self.error: InputError | None = None
 
     @property
+    def is_read(self) -> bool:
+        """Whether all its windows have run, and no selection has been made of them yet."""
+        return self.cut and not self.waits and self.selection is None and self.error is None
+
+    @property
     def ready(self) -> bool:
-        return self.cut and not self.waits
+        return self.cut and not self.waits and (self.selection is not None or self.error is not None)
 
     def windows(self, cut: Callable[[Item], Iterator[Window]]) -> Iterator[Window]:
         """Its windows; an error of its text is kept, and ends them."""
@@ -63,8 +73,22 @@ class _Question(Generic[Item]):
             self.error = error
         self.cut = True
 
+    def take(self, look: CloserLook | None, window: Window, start: Logits, end: Logits) -> None:
+        """Take the logits of one of its windows, or of a closer look."""
+        self.waits -= 1
+        if look is None:
+            self.selector.add(window, start, end)
+        else:
+            assert self.selection is not None
+            spans = look.seen(self.selection.spans, start, end, self.selector.max_answer_len)
+            self.selection = replace(self.selection, spans=spans)
+
     def outcome(self) -> Outcome[Item]:
-        return Outcome(self.item, None if self.error else self.selector.result(), self.error)
+        return Outcome(self.item, self.selection, self.error)
+
+
+# A window that will run, whose it is, and whether it is a closer look.
+_Block = list[tuple[_Question[Item], Window, CloserLook | None]]
 
 
 def select_many(
@@ -77,6 +101,7 @@ def select_many(
     batch_size: int = BATCH,
     prompt: bool = True,
     rivals: bool = False,
+    closer: Closer[Item] | None = None,
 ) -> Iterator[Outcome[Item]]:
     """Yield the outcome of each item, in the order given.
 
@@ -86,28 +111,38 @@ def select_many(
     `windows` may decide by the clock.
     prompt: False where nobody looks at the first outcome before the last is there: a little faster.
     rivals: find each span's rival, which a confidence looks at.
+    closer: says which passages are read by themselves once all windows of an item have run.
     What the source raises is raised after the outcomes of what it gave before.
     """
     largest = _LARGEST_BLOCK if batch_size > 1 else 1
     waiting: deque[_Question[Item]] = deque()
-    block: list[tuple[_Question[Item], Window]] = []
+    block: _Block[Item] = []
     size = _FIRST_BLOCK if prompt else largest
+
+    def run_all() -> None:
+        _settle(waiting, closer, block)
+        while block:
+            _run(engine, block, batch_size)
+            _settle(waiting, closer, block)
+
     source = _Timed(items)
     for item in source:
         current = _Question(item, SpanSelector(top_k, max_answer_len, rivals=rivals))
         waiting.append(current)
         for window in current.windows(windows):
-            block.append((current, window))
+            block.append((current, window, None))
             current.waits += 1
-            if len(block) == size:
+            if len(block) >= size:
                 _run(engine, block, batch_size)
                 size = min(2 * size, largest)
+                _settle(waiting, closer, block)
                 yield from _ready(waiting)
-        # Items without a window fill no block.
-        if (prompt and source.is_slow) or len(waiting) >= _LARGEST_BLOCK:
-            _run(engine, block, batch_size)
+        _settle([current], closer, block)
+        # Items without a window fill no block. Where windows run one by one nothing is left over.
+        if largest == 1 or (prompt and source.is_slow) or len(waiting) >= _LARGEST_BLOCK:
+            run_all()
         yield from _ready(waiting)
-    _run(engine, block, batch_size)
+    run_all()
     yield from _ready(waiting)
     if source.failure is not None:
         raise source.failure
@@ -140,12 +175,19 @@ def _ready(waiting: deque[_Question[Item]]) -> Iterator[Outcome[Item]]:
         yield waiting.popleft().outcome()
 
 
-def _run(engine: LogitsSource, block: list[tuple[_Question[Item], Window]], batch_size: int) -> None:
+def _settle(questions: Iterable[_Question[Item]], closer: Closer[Item] | None, block: _Block[Item]) -> None:
+    """Make the selections of the questions that are read, and put the closer looks at them into the block."""
+    for question in questions:
+        if question.is_read:
+            question.selection = question.selector.result()
+            for look in closer(question.item, question.selection) if closer else ():
+                block.append((question, look.window, look))
+                question.waits += 1
+
+
+def _run(engine: LogitsSource, block: _Block[Item], batch_size: int) -> None:
     """Run a block of windows, hand each its logits, in the order of their texts, and empty it."""
-    if not block:
-        return
-    start, end = engine.logits([window for _, window in block], batch_size=batch_size)
-    for (question, window), window_start, window_end in zip(block, start, end, strict=True):
-        question.selector.add(window, window_start, window_end)
-        question.waits -= 1
+    start, end = engine.logits([window for _, window, _ in block], batch_size=batch_size)
+    for (question, window, look), window_start, window_end in zip(block, start, end, strict=True):
+        question.take(look, window, window_start, window_end)
     block.clear()

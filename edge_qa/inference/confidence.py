@@ -1,9 +1,9 @@
 """How sure an answer is: a fitted logistic function of what the model said in the answer's own window.
 
 A probability that is normalised over everything that was read falls with every page that is read besides. What
-stands here looks at one window alone: the answer's margin over "none" there, its lead over the best other span there,
-and its length. Other windows change nothing, as long as the best answer stays the same one; text in the answer's
-own window does, as far as it moves the model's logits.
+stands here looks at the answer's own passage alone, read by itself (`edge_qa/text/surroundings.py`): the answer's
+margin over "none" there, its lead over the best other span there, and its length. Other text changes nothing, as long
+as the best answer stays the same one. Only of a passage that fits no window it is the answer's window that counts.
 """
 
 import math
@@ -25,13 +25,13 @@ assert set(SIGNS) | {"constant"} == set(CONFIDENCE_TERMS)
 def evidence(span: Span) -> dict[str, float]:
     """Return what the confidence of an answer is a function of, by the names of its terms.
 
-    margin: logits over "none" in the answer's own window. lead: logits over the best span there that shares no
+    margin: logits over "none" in the answer's own passage. lead: logits over the best span there that shares no
     token with it, over "none" where there is no such span. length: log of its characters.
     """
-    rival = span.rival_logit if math.isfinite(span.rival_logit) else span.null_logit
+    logit, null, rival = span.alone or (span.logit, span.null_logit, span.rival_logit)
     return {
-        "margin": span.logit - span.null_logit,
-        "lead": max(-_LARGEST_LEAD, min(_LARGEST_LEAD, span.logit - rival)),
+        "margin": logit - null,
+        "lead": max(-_LARGEST_LEAD, min(_LARGEST_LEAD, logit - (rival if math.isfinite(rival) else null))),
         "length": math.log(span.end - span.start),
     }
 

@@ -32,6 +32,14 @@ CHARACTERS_PER_TOKEN = 100
 _DEPTH = math.log(1e7)
 
 
+class Alone(NamedTuple):
+    """What the model says of a span in its own passage, read by itself: see `Span`."""
+
+    logit: float
+    null_logit: float
+    rival_logit: float
+
+
 @dataclass(frozen=True)
 class Span:
     """An answer by its code point offsets; `logit` is its best start + end logit, `score` its probability, 0..1.
@@ -39,6 +47,7 @@ class Span:
     Of the window where it has that logit, for a confidence (`edge_qa/inference/confidence.py`):
     null_logit: of "none". rival_logit: the best of a span that shares no token with this one; -inf where there is
     none or nobody asked.
+    alone: the same three in the span's own passage, read by itself; None where nobody looked, or it is no span there.
     """
 
     start: int
@@ -47,6 +56,7 @@ class Span:
     score: float
     null_logit: float = math.nan
     rival_logit: float = -math.inf
+    alone: Alone | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +112,7 @@ class SpanSelector:
 
     def add(self, window: Window, start: Logits, end: Logits) -> None:
         """Take one window and its logits, (tokens,) each. Raises InferenceError if one is not finite."""
-        # A sum is finite only if every term is (a few hundred float32 cannot overflow a float64).
-        if not math.isfinite(float(start.sum(dtype=np.float64) + end.sum(dtype=np.float64))):
-            raise InferenceError(
-                "the model gave a logit that is not a finite number", remedy="check its weights and precision"
-            )
+        _check_finite(start, end)
         self._question_truncated = window.question_truncated
         null = float(start[0]), float(end[0])
         if sum(null) < sum(self._null):
@@ -151,6 +157,14 @@ class _Found(NamedTuple):
     rival_logit: float
 
 
+def _check_finite(start: Logits, end: Logits) -> None:
+    # A sum is finite only if every term is (a few hundred float32 cannot overflow a float64).
+    if not math.isfinite(float(start.sum(dtype=np.float64) + end.sum(dtype=np.float64))):
+        raise InferenceError(
+            "the model gave a logit that is not a finite number", remedy="check its weights and precision"
+        )
+
+
 def _window_spans(
     start: Logits, end: Logits, window: Window, top_k: int | None, max_answer_len: int, *, rivals: bool
 ) -> list[tuple[tuple[int, int], tuple[float, float, float]]]:
@@ -186,6 +200,29 @@ def _window_spans(
         others = _rivals(scores, firsts[places], (firsts + lengths)[places])
     values = zip(masses[chosen].tolist(), logits[head][chosen].tolist(), others.tolist(), strict=True)
     return list(zip(keys, values, strict=True))
+
+
+def closer(span: Span, start: Logits, end: Logits, window: Window, max_answer_len: int) -> Alone | None:
+    """Return what the logits of a window, (tokens,) each, say of a span of it; None if it is none of its answers.
+
+    Raises InferenceError if a logit is not finite.
+    """
+    _check_finite(start, end)
+    inside = slice(window.first, window.first + window.context_tokens)
+    begins, ends = _places(window.offsets)
+    scores = _scores(start[inside], end[inside], begins, ends, max_answer_len)
+    if window.blocks is not None:
+        _keep_to_blocks(scores, window.blocks)
+    firsts = np.flatnonzero(begins == span.start)
+    lasts = firsts[:, None] + np.arange(scores.shape[1])
+    there = (lasts < len(ends)) & (ends[np.minimum(lasts, len(ends) - 1)] == span.end)
+    pairs = np.where(there, scores[firsts], -np.inf)
+    if not pairs.size or pairs.max() == -np.inf:
+        return None
+    row, length = divmod(int(pairs.argmax()), pairs.shape[1])
+    first = firsts[row : row + 1]
+    rival = float(_rivals(scores, first, first + length)[0])
+    return Alone(float(pairs[row, length]), float(start[0]) + float(end[0]), rival)
 
 
 def _rivals(scores: Logits, firsts: Indices, lasts: Indices) -> NDArray[np.float64]:

@@ -12,9 +12,10 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.documents.sentences import sentence_around
 from edge_qa.errors import InputError, missing_extra
+from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.confidence import answer_confidence
 from edge_qa.inference.engine_choice import EngineName
-from edge_qa.inference.spans import Span
+from edge_qa.inference.spans import Selection, Span
 from edge_qa.text.windows import Window
 
 try:
@@ -165,12 +166,18 @@ class EdgeQAReader:
         def windows(document: Document) -> Iterator[Window]:
             return answerer.windows(query, document.content, max_question_len=self.max_question_len, within=self.within)
 
+        def closer(document: Document, selection: Selection) -> Iterator[CloserLook]:
+            return answerer.closer_looks(
+                selection, query, document.content, max_question_len=self.max_question_len, within=self.within
+            )
+
         outcomes = answerer.outcomes(
             [document for document in documents if _has_text(document)],
             windows,
             top_k=1 if wanted == 1 else _SPANS_PER_ANSWER * wanted,
             max_answer_len=self.max_answer_len,
             prompt=False,
+            closer=closer,
         )
         threshold = self.no_answer_threshold
         threshold = answerer.defaults.no_answer_threshold if threshold is None else threshold

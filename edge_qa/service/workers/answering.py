@@ -17,8 +17,9 @@ from edge_qa.documents.cited_answers import CitedAnswer
 from edge_qa.documents.index import DocumentIndex
 from edge_qa.errors import EdgeQAError, InputError, is_out_of_memory
 from edge_qa.inference.batching import BATCH, LogitsSource, select_many
+from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.native.engine import NativeEngine
-from edge_qa.inference.spans import Logits
+from edge_qa.inference.spans import Logits, Selection
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.service.workers.messages import (
     Answers,
@@ -106,6 +107,7 @@ class Answering:
         how = next(iter(known.values())).how
         engine.deadline = max(request.deadline for request in known.values())
         longest = how.max_answer_len or self._answerer.defaults.max_answer_len
+        sure = self._answerer.manifest.confidence is not None
         outcomes = select_many(
             engine,
             (_Item(place, n, *pair) for place, request in known.items() for n, pair in enumerate(request.pairs)),
@@ -115,7 +117,10 @@ class Answering:
             # One at a time, the next window is cut when the last one has run, so that a deadline is seen.
             batch_size=BATCH if engine.most_tokens else 1,
             prompt=False,
-            rivals=self._answerer.manifest.confidence is not None,
+            rivals=sure,
+            closer=(lambda item, selection: self._closer_looks(selection, item, known[item.request].how))
+            if sure
+            else None,
         )
         answers: dict[int, list[list[Found]]] = {place: [] for place in known}
         problems: dict[int, Result] = {}
@@ -138,6 +143,16 @@ class Answering:
                 [Found(a.text, a.score, a.start, a.end, a.question_truncated, a.confidence) for a in given]
             )
         return {place: Answers(found) for place, found in answers.items()} | problems
+
+    def _closer_looks(self, selection: Selection, item: _Item, how: How) -> Iterator[CloserLook]:
+        return self._answerer.closer_looks(
+            selection,
+            item.question,
+            item.context,
+            max_question_len=how.max_question_len,
+            align_to_words=how.align_to_words,
+            within=how.within,
+        )
 
     def _windows(self, item: _Item, request: Questions) -> Iterator[Window]:
         how: How = request.how

@@ -87,6 +87,25 @@ def test_answers_are_the_same_and_have_a_confidence(plain, sure, fit):
     assert "confidence" not in repr(old)
 
 
+def test_what_stands_beside_the_passage_does_not_move_a_confidence(sure):
+    """An answer has the confidence that its passage alone gives it, wherever the passage stands."""
+    passages = [text for _, text in examples() if 200 <= len(text) < 300]
+    assert len(passages) > 6
+    text = "\n\n".join(passages)
+    seen = 0
+    for question in {question for question, _ in examples()}:
+        several = sure.answer_many([(question, text)] * 3)
+        for found in (*sure.answer(question, text, top_k=5), *several):
+            begin, end = text.rfind("\n\n", 0, found.start), text.find("\n\n", found.end)
+            begin = begin + 2 if begin >= 0 else 0
+            passage = text[begin : end if end >= 0 else None]
+            for alone in sure.answer(question, passage, top_k=60):
+                if (alone.start + begin, alone.end + begin) == (found.start, found.end):
+                    assert found.confidence == pytest.approx(alone.confidence, abs=1e-5)
+                    seen += found.start > 300  # what is not at the beginning
+    assert seen >= 4
+
+
 def test_what_is_not_sure_enough_is_not_answered(sure):
     pairs = examples()[:20]
     answers = sure.answer_many(pairs)

@@ -1,6 +1,7 @@
 """Many questions at once give the answers of one by one."""
 
 import os
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, count, islice
@@ -154,3 +155,44 @@ def test_a_closed_answerer_says_so(fp16_bundle, pairs):
         assert closing.answer(*pairs[0]).text
     with pytest.raises(InputError, match="this answerer is closed"):
         closing.answer(*pairs[0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("prompt", [True, False])
+def test_a_closer_look_reads_the_passages_of_the_answers_alone(qa, pairs, batch_size, prompt):
+    """What the selection then knows of a span is what the passage by itself gives."""
+    others = [context for _, context in pairs]
+    joined = [(q, "\n\n".join([*others[n : n + 3], c, *others[n + 5 : n + 6]])) for n, (q, c) in enumerate(pairs[:9])]
+
+    def closer(pair, selection):
+        return qa.closer_looks(selection, *pair, within="block")
+
+    def windows(pair):
+        if not pair[0]:
+            raise InputError("no question")
+        return qa.windows(*pair, within="block")
+
+    items = [*joined[:4], ("", "Nobody asks."), *joined[4:], ("Who wrote it?", "Ada Lovelace wrote it.")]
+    found = list(qa.outcomes(items, windows, top_k=2, batch_size=batch_size, prompt=prompt, rivals=True, closer=closer))
+    assert [outcome.item for outcome in found] == items
+    assert found[4].error is not None
+    assert all(span.alone is None for span in found[-1].spans().spans)  # the passage is the whole text
+    long = {context for _, context in pairs if len(context) >= 200 and not re.search(r"\n\s*\n", context)}
+    seen = 0
+    for (question, context), outcome in zip(joined, [*found[:4], *found[5:-1]], strict=True):
+        for span in outcome.spans().spans:
+            passage = next(
+                (one for one in long if 0 <= context.find(one) <= span.start < context.find(one) + len(one)), None
+            )
+            if passage is None:
+                continue
+            begin = context.index(passage)
+            if len(list(windows((question, passage)))) > 1:
+                assert span.alone is None
+                continue
+            (alone,) = qa.outcomes([(question, passage)], windows, top_k=None, batch_size=1, rivals=True)
+            for one in alone.spans().spans:
+                if (one.start + begin, one.end + begin) == (span.start, span.end):
+                    assert span.alone == pytest.approx((one.logit, one.null_logit, one.rival_logit), abs=2e-3)
+                    seen += 1
+    assert seen >= 9

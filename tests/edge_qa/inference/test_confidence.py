@@ -8,7 +8,7 @@ import pytest
 
 from edge_qa.bundle.manifest import ConfidenceRecord
 from edge_qa.inference.confidence import answer_confidence, evidence, none_confidence, probabilities
-from edge_qa.inference.spans import Selection, Span, SpanSelector
+from edge_qa.inference.spans import Alone, Selection, Span, SpanSelector
 from edge_qa.text.windows import Window
 
 RECORD = ConfidenceRecord(
@@ -32,6 +32,11 @@ def test_it_is_the_logistic_function_of_the_three_terms():
     assert answer_confidence(RECORD, SPAN) == pytest.approx(1 / (1 + math.exp(-(1.5 - 0.5 * math.log(4)))))
     assert none_confidence(RECORD, Selection((SPAN,), 3.0, 0.1)) == pytest.approx(1 / (1 + math.exp(1)))
     assert none_confidence(RECORD, Selection((), 3.0, 1.0)) == 1.0
+
+
+def test_what_the_passage_alone_says_comes_before_the_window():
+    alone = replace(SPAN, alone=Alone(9.0, 2.0, -math.inf))
+    assert evidence(alone) == {"margin": 7.0, "lead": 7.0, "length": math.log(4)}
 
 
 def test_without_a_rival_the_lead_is_that_over_none_and_has_an_end():

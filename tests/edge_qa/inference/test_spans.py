@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_qa.errors import InferenceError
-from edge_qa.inference.spans import SpanSelector, select_spans
+from edge_qa.inference.spans import SpanSelector, closer, select_spans
 from edge_qa.text.windows import Window
 
 
@@ -182,3 +182,21 @@ def test_the_only_span_has_no_rival():
     selector = SpanSelector(1, 30, rivals=True)
     selector.add(window(1, 0, 1, after=0), logits(0, 1), logits(0, 1))
     assert selector.result().spans[0].rival_logit == -math.inf
+
+
+def test_a_closer_look_finds_the_span_with_the_numbers_of_that_window():
+    random = np.random.default_rng(4)
+    given = replace(window(2, 0, 12), blocks=np.repeat([0, 1, 2], [5, 4, 3]))
+    start, end = random.normal(size=(2, given.tokens)).astype(np.float32)
+    selector = SpanSelector(None, 3, rivals=True)
+    selector.add(given, start, end)
+    spans = selector.result().spans
+    assert len(spans) == 27
+    for span in spans:  # what the selection itself knows of this window
+        alone = closer(replace(span, logit=9.0, null_logit=9.0), start, end, given, 3)
+        assert alone == pytest.approx((span.logit, span.null_logit, span.rival_logit))
+    whole = spans[0]
+    for other in ((0, 999), (1, whole.end), (0, 3 * 3 + 2), (4 * 3, 5 * 3 + 2)):  # no tokens, too long, two blocks
+        assert closer(replace(whole, start=other[0], end=other[1]), start, end, given, 3) is None
+    with pytest.raises(InferenceError, match="not a finite number"):
+        closer(whole, np.full_like(start, np.nan), end, given, 3)
