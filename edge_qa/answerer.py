@@ -440,6 +440,7 @@ class QuestionAnswerer:
         stopwatch: Stopwatch | None = None,
         rivals: bool = False,
         closer: Callable[[Item, Selection], Iterable[CloserLook]] | None = None,
+        at_hand: Callable[[], bool] | None = None,
     ) -> Iterator[Outcome[Item]]:
         """Yield what became of each item, in the order given; see `edge_qa.inference.batching.select_many`.
 
@@ -448,6 +449,7 @@ class QuestionAnswerer:
         stopwatch: is told where the time goes.
         rivals: find each span's rival even where the bundle has no confidence that looks at it.
         closer: with this answerer's `closer_looks`, for a confidence that other text does not move.
+        at_hand: says whether the next item can be had at once; where it cannot, no outcome is kept waiting for it.
         """
         longest = self._max_answer_len(max_answer_len)
         engine = self._engine_of(budget)
@@ -461,6 +463,7 @@ class QuestionAnswerer:
             prompt=prompt,
             rivals=rivals or self.manifest.confidence is not None,
             closer=closer if rivals or self.manifest.confidence is not None else None,
+            at_hand=at_hand,
         )
 
     def closer_looks(

@@ -25,6 +25,7 @@ from edge_qa.cli.options import (
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
 from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows
+from edge_qa.evaluation.arriving_lines import ArrivingLines
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.engine_choice import EngineName
@@ -133,7 +134,8 @@ def batch(
                     remedy="resume with the input of the run that was interrupted",
                 )
 
-        for number, answered in enumerate(answered_rows(answerer, rows, options), done + 1):
+        at_hand = lines.at_hand if isinstance(lines, ArrivingLines) else None
+        for number, answered in enumerate(answered_rows(answerer, rows, options, at_hand=at_hand), done + 1):
             failed += answered.failed
             sink.write(answered.line)
             if total:
@@ -182,11 +184,19 @@ class _Sink:
             ) from None
 
 
+def _standard_input() -> IO[bytes]:
+    """Standard input; where it is a file of this process, one that says whether a line is at hand."""
+    try:
+        return ArrivingLines(sys.stdin.fileno())
+    except OSError:  # a stand-in without a descriptor
+        return sys.stdin.buffer
+
+
 @contextmanager
 def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], _Sink]]:
     """What questions come from and the file that lines go out to."""
     with ExitStack() as stack:
-        lines: IO[bytes] = sys.stdin.buffer
+        lines: IO[bytes] = _standard_input()
         if source != "-":
             try:
                 lines = stack.enter_context(Path(source).open("rb"))

@@ -1,7 +1,7 @@
 """Rows of questions -> lines of answers, one for each row: what `edge-qa batch` writes, on one machine or many."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -42,9 +42,16 @@ class AnsweredRow:
     failed: bool
 
 
-def answered_rows(answerer: QuestionAnswerer, rows: Iterable[Row], options: AnswerOptions) -> Iterator[AnsweredRow]:
+def answered_rows(
+    answerer: QuestionAnswerer,
+    rows: Iterable[Row],
+    options: AnswerOptions,
+    *,
+    at_hand: Callable[[], bool] | None = None,
+) -> Iterator[AnsweredRow]:
     """Yield a line for each row, in the order given: {"id", "answers"} or {"id", "error"}.
 
+    at_hand: says whether the next row can be had at once; where it cannot, all rows so far are answered first.
     Raises InputError for options that this bundle cannot honour, and what the rows raise.
     """
     answerer.check_confidence(options.min_confidence)
@@ -66,6 +73,7 @@ def answered_rows(answerer: QuestionAnswerer, rows: Iterable[Row], options: Answ
         # A time limit is looked at between the windows of one question, which then runs alone.
         batch_size=BATCH if options.timeout is None else 1,
         closer=lambda reading, selection: look(selection, reading.question, reading.context),
+        at_hand=at_hand,
     )
     for outcome in outcomes:
         row = outcome.item.row

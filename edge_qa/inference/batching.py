@@ -102,6 +102,7 @@ def select_many(
     prompt: bool = True,
     rivals: bool = False,
     closer: Closer[Item] | None = None,
+    at_hand: Callable[[], bool] | None = None,
 ) -> Iterator[Outcome[Item]]:
     """Yield the outcome of each item, in the order given.
 
@@ -112,6 +113,7 @@ def select_many(
     prompt: False where nobody looks at the first outcome before the last is there: a little faster.
     rivals: find each span's rival, which a confidence looks at.
     closer: says which passages are read by themselves once all windows of an item have run.
+    at_hand: says whether the next item can be had at once; where it cannot, what is held runs before it is asked for.
     What the source raises is raised after the outcomes of what it gave before.
     """
     largest = _LARGEST_BLOCK if batch_size > 1 else 1
@@ -139,7 +141,8 @@ def select_many(
                 yield from _ready(waiting)
         _settle([current], closer, block)
         # Items without a window fill no block. Where windows run one by one nothing is left over.
-        if largest == 1 or (prompt and source.is_slow) or len(waiting) >= _LARGEST_BLOCK:
+        slow = source.is_slow or (at_hand is not None and not at_hand())
+        if largest == 1 or (prompt and slow) or len(waiting) >= _LARGEST_BLOCK:
             run_all()
         yield from _ready(waiting)
     run_all()

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -249,3 +250,19 @@ def test_an_output_that_cannot_be_synced_is_told(command, tiny, source, tmp_path
     monkeypatch.setattr(os, "fsync", failing)
     done = command("batch", tiny, source, "--output", tmp_path / "out.jsonl")
     assert (done.code, "out.jsonl: cannot be written (Input/output error)" in done.err) == (6, True)
+
+
+@pytest.mark.parametrize("end", ["\n", '\n{"question": '])
+def test_who_waits_for_an_answer_before_asking_on_is_not_kept_waiting(int8_bundle, end):
+    """Also where the beginning of the next line has come already."""
+    command = [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        rest = ""
+        for number in range(5):
+            asked = json.dumps({"question": "Who wrote it?", "context": "Ada Lovelace wrote it.", "id": number})
+            process.stdin.write((asked.removeprefix(rest) + end).encode())
+            rest = end[1:]
+            ready, _, _ = select.select([process.stdout], [], [], 60)
+            assert ready, f"line {number} is not answered"
+            assert json.loads(process.stdout.readline())["id"] == number
+        process.kill()
