@@ -109,6 +109,7 @@ def bench(
             BundleBench(
                 bundle=str(path),
                 budget=budget,
+                engine=answerer.engine.name,
                 digest=manifest.digest,
                 precision=manifest.precision,
                 bytes=sum(record.bytes for record in manifest.files.values()),

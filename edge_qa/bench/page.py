@@ -155,8 +155,11 @@ def _starts(bundles: Sequence[BundleBench]) -> tuple[Markup, ...]:
 
 
 def _bundles(bundles: Sequence[BundleBench]) -> Markup:
-    rows = [(bundle.name, bundle.precision, f"{bundle.bytes / 1e6:.1f} MB", bundle.digest) for bundle in bundles]
-    return html.table(("bundle", "precision", "size", "digest"), rows, align="llr")
+    rows = [
+        (bundle.name, bundle.precision, bundle.engine, f"{bundle.bytes / 1e6:.1f} MB", bundle.digest)
+        for bundle in bundles
+    ]
+    return html.table(("bundle", "precision", "engine", "size", "digest"), rows, align="lllr")
 
 
 def _megabytes(amount: int | None) -> str:

@@ -39,6 +39,8 @@ class Timing:
 class BundleBench:
     """The figures of one bundle with one of its budgets.
 
+    engine: the one that answered, "openvino" or "native".
+
     starts: how many fresh processes; start: the one with the median total, None if none.
     peak_bytes: of a fresh process at its first answer; every_length_peak_bytes: after one input of
     every length besides.
@@ -46,6 +48,7 @@ class BundleBench:
 
     bundle: str
     budget: str
+    engine: str
     digest: str
     precision: str
     bytes: int
@@ -58,7 +61,7 @@ class BundleBench:
     @property
     def name(self) -> str:
         """What tables and plots call it."""
-        return shown_name(self.bundle, self.budget)
+        return shown_name(self.bundle, self.budget, self.engine)
 
 
 @dataclass(frozen=True)

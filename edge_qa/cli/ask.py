@@ -14,6 +14,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import (
     budget_option,
+    cache_option,
     engine_option,
     limit_options,
     min_confidence_option,
@@ -71,14 +72,7 @@ Shown = TypeVar("Shown", bound=Answer)
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
-@click.option(
-    "--cache",
-    type=click.Path(),
-    envvar="EDGE_QA_CACHE",
-    metavar="FOLDER",
-    help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "
-    "kept by default.  [env: EDGE_QA_CACHE]",
-)
+@cache_option
 @budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON instead of text.")
 def ask(

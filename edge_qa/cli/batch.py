@@ -15,6 +15,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import (
     budget_option,
+    cache_option,
     engine_option,
     limit_options,
     min_confidence_option,
@@ -65,6 +66,7 @@ _SYNC_SECONDS = 5.0
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Use this many cores; all that this process may use by default."
 )
+@cache_option
 @budget_option
 def batch(
     bundle: Path,
@@ -84,6 +86,7 @@ def batch(
     precision: "ComputePrecision",
     engine: EngineName,
     threads: int | None,
+    cache: str | None,
     budget: str,
 ) -> None:
     """Answer questions from JSON lines of {"question": ..., "context": ..., "id": ...}.
@@ -111,7 +114,9 @@ def batch(
         max_question_len=max_question_len,
         within=within,
     )
-    answerer = QuestionAnswerer.load(bundle, threads=threads, precision=precision, budget=budget, engine=engine)
+    answerer = QuestionAnswerer.load(
+        bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
+    )
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     answerer.check_confidence(min_confidence)
     done, total = len(finished), _count(source)

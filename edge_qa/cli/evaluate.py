@@ -67,12 +67,12 @@ def evaluate(
         check_file(predictions, force=force, sources=[data, *bundles])
     dataset = read_dataset(data, language=language)
     answerers = [
-        (shown_name(path, budget), QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine))
+        (path, budget, QuestionAnswerer.load(path, threads=threads, budget=budget, engine=engine))
         for path in bundles
         for budget in dict.fromkeys(budgets)
     ]
     results = run_evaluation(
-        answerers,
+        [(shown_name(path, budget, answerer.engine.name), answerer) for path, budget, answerer in answerers],
         dataset,
         limit=limit,
         no_answer_threshold=no_answer_threshold,

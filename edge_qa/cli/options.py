@@ -17,6 +17,15 @@ budget_option = click.option(
     help="Answer with this token budget of the bundle; edge-qa inspect lists them.",
 )
 
+cache_option = click.option(
+    "--cache",
+    type=click.Path(),
+    envvar="EDGE_QA_CACHE",
+    metavar="FOLDER",
+    help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "
+    "kept by default.  [env: EDGE_QA_CACHE]",
+)
+
 budgets_option = click.option(
     "--budget",
     "budgets",

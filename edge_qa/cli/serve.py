@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from edge_qa.cli.options import budget_option, engine_option, precision_option
+from edge_qa.cli.options import budget_option, cache_option, engine_option, precision_option
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.service.settings import MIB, Limits, Listening, Model
 
@@ -129,14 +129,7 @@ _PATH = click.Path(path_type=Path)
 )
 @precision_option
 @engine_option
-@click.option(
-    "--cache",
-    type=click.Path(),
-    envvar="EDGE_QA_CACHE",
-    metavar="FOLDER",
-    help="Keep the compiled model in this existing folder, so that a worker starts faster; nothing is kept by "
-    "default.  [env: EDGE_QA_CACHE]",
-)
+@cache_option
 @budget_option
 def serve(
     bundle: Path,

@@ -78,9 +78,10 @@ class Evaluation:
         )
 
 
-def shown_name(bundle: str | os.PathLike[str], budget: str) -> str:
-    """Return what a table calls a bundle that answers with a budget."""
-    return str(bundle) if budget == FULL_BUDGET else f"{bundle} ({budget})"
+def shown_name(bundle: str | os.PathLike[str], budget: str, engine: str) -> str:
+    """Return what a table calls a bundle that answers with a budget and an engine; what is usual is not said."""
+    remarks = [*([] if budget == FULL_BUDGET else [budget]), *([] if engine == "openvino" else [engine])]
+    return f"{bundle} ({', '.join(remarks)})" if remarks else str(bundle)
 
 
 def metric_name(result: Evaluation) -> str:

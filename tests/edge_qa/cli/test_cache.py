@@ -1,5 +1,6 @@
-"""edge-qa ask --cache: the same answer, sooner."""
+"""--cache of ask and batch: the same answer, sooner."""
 
+import json
 import resource
 import subprocess
 import sys
@@ -21,8 +22,15 @@ def test_the_same_answer_with_and_without(command: Command, tmp_path, monkeypatc
     (bundle / "model.bin").unlink()
     assert command("ask", bundle, *ASK).code == 3
     assert command("ask", bundle, *ASK, "--cache", cache) == plain
+    source = tmp_path / "questions.jsonl"
+    source.write_text(json.dumps({"question": ASK[0], "context": ASK[2]}))
+    assert command("batch", bundle, source, "--threads", 1).code == 3
+    answered = command("batch", bundle, source, "--threads", 1, "--cache", cache)
+    assert answered.json["answers"][0]["text"] == plain.out.split("  ")[0]
     monkeypatch.setenv("EDGE_QA_CACHE", str(cache))
     assert command("ask", bundle, *ASK) == plain
+    assert command("batch", bundle, source, "--threads", 1) == answered
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_folder_that_is_not_there_is_one_line(command: Command, tmp_path):

@@ -7,7 +7,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.evaluate import table
 from edge_qa.evaluation import evaluate as evaluate_module
 from edge_qa.evaluation.dataset import Example, read_dataset
-from edge_qa.evaluation.evaluate import _finite, evaluate
+from edge_qa.evaluation.evaluate import _finite, evaluate, shown_name
 from edge_qa.evaluation.speed import Speed
 from edge_qa.evaluation.squad_metric import best_no_answer_threshold
 from edge_qa.system.machine import DISTURBED
@@ -64,3 +64,10 @@ def test_how_answers_were_compared_stands_in_the_scores(tmp_path):
         (result,) = evaluate([("a", answerer)], data, warm_up=False)
         assert result.record().settings.get("segmentation") == wanted
         assert (", answers compared by mlqa-zh" in table([result])) == (wanted is not None)
+
+
+def test_a_table_names_the_budget_and_the_engine_that_are_not_the_usual_ones():
+    assert shown_name("bundles/int8", "full", "openvino") == "bundles/int8"
+    assert shown_name("bundles/int8", "fast", "openvino") == "bundles/int8 (fast)"
+    assert shown_name("bundles/int8", "full", "native") == "bundles/int8 (native)"
+    assert shown_name("bundles/int8", "fast", "native") == "bundles/int8 (fast, native)"
