@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("auto", "native", "openvino"), default="auto")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--batch-tokens", type=int, default=2048)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=100_000)

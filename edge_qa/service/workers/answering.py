@@ -1,8 +1,9 @@
 """A batch of requests -> answers, the same to the last bit as `QuestionAnswerer.answer` gives them one by one.
 
 The native engine computes a window alike in every batch, so windows run together, up to a budget of tokens.
-OpenVINO does not: rows of a batch are summed in another order than a row alone. Its windows run one by one, as
-`answer` runs them; batches of them were 3 % faster, and only for short windows (`edge_qa/inference/engine.py`).
+OpenVINO promises no such thing: it chooses kernels by the shape of a batch. Its windows run one by one, as `answer`
+runs them, the short ones first: a change of length costs it time, and with windows of one length in a row nothing is
+left that batches would gain.
 """
 
 import logging
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
+
+import numpy as np
 
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.documents.cited_answers import CitedAnswer
@@ -37,6 +40,8 @@ from edge_qa.service.workers.messages import (
 from edge_qa.text.windows import Window
 
 _log = logging.getLogger(__name__)
+
+_NOTHING: Logits = np.empty(0, np.float32)
 
 
 class LateError(InputError):
@@ -114,8 +119,7 @@ class Answering:
             watch.windows(lambda item: self._windows(item, known[item.request])),
             max_answer_len=longest,
             top_k=how.top_k,
-            # One at a time, the next window is cut when the last one has run, so that a deadline is seen.
-            batch_size=BATCH if engine.most_tokens else 1,
+            batch_size=BATCH,
             prompt=False,
             rivals=sure,
             closer=(lambda item, selection: self._closer_looks(selection, item, known[item.request].how))
@@ -197,37 +201,41 @@ class BudgetedEngine:
 
     def __init__(self, engine: LogitsSource, most_tokens: int | None) -> None:
         """most_tokens: None for windows one by one."""
-        self._engine, self.most_tokens = engine, most_tokens
+        self._engine, self._most_tokens = engine, most_tokens
         self.deadline = float("inf")
         self.tokens = self.windows = 0
 
     def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
         """Return the logits of each window. Raises LateError. batch_size: of no meaning here."""
-        start: list[Logits] = []
-        end: list[Logits] = []
-        for some in within_budget(windows, self.most_tokens or 0):
+        start: list[Logits] = [_NOTHING] * len(windows)
+        end = list(start)
+        lengths = [window.tokens for window in windows]
+        for places in runs_of(lengths, self._most_tokens):
             if time.monotonic() > self.deadline:
                 raise LateError("no answer before the deadline of the request")
-            both = self._engine.logits(some, batch_size=len(some))
-            start += both[0]
-            end += both[1]
-            self.tokens += sum(window.tokens for window in some)
-            self.windows += len(some)
+            both = self._engine.logits([windows[place] for place in places], batch_size=len(places))
+            for place, window_start, window_end in zip(places, *both, strict=True):
+                start[place], end[place] = window_start, window_end
+            self.tokens += sum(lengths[place] for place in places)
+            self.windows += len(places)
         return start, end
 
 
-def within_budget(windows: Sequence[Window], most_tokens: int) -> Iterator[list[Window]]:
-    """Cut windows, in their order, into runs of at most `most_tokens` tokens, and at least one window."""
-    some: list[Window] = []
+def runs_of(lengths: Sequence[int], most_tokens: int | None) -> Iterator[list[int]]:
+    """Yield the places of windows that run together, the short ones first.
+
+    lengths: tokens of each. most_tokens: of a run, which has at least one window; None for windows one by one.
+    """
+    run: list[int] = []
     tokens = 0
-    for window in windows:
-        if some and tokens + window.tokens > most_tokens:
-            yield some
-            some, tokens = [], 0
-        some.append(window)
-        tokens += window.tokens
-    if some:
-        yield some
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if run and (most_tokens is None or tokens + lengths[place] > most_tokens):
+            yield run
+            run, tokens = [], 0
+        run.append(place)
+        tokens += lengths[place]
+    if run:
+        yield run
 
 
 def _or_problem(run: Callable[[], Result]) -> Result:

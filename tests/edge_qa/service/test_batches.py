@@ -9,7 +9,7 @@ import pytest
 
 from edge_qa import QuestionAnswerer
 from edge_qa.errors import InferenceError
-from edge_qa.service.workers.answering import Answering, BudgetedEngine, LateError, within_budget
+from edge_qa.service.workers.answering import Answering, BudgetedEngine, LateError, runs_of
 from edge_qa.service.workers.messages import Answers, Ask, Batch, How, Problem, Questions
 from tests.support.service import SMALL_BUNDLE
 
@@ -33,14 +33,10 @@ def windows(*tokens: int) -> list:
     return [SimpleNamespace(tokens=count) for count in tokens]
 
 
-def lengths(runs) -> list[list[int]]:
-    return [[window.tokens for window in one] for one in runs]
-
-
-def test_windows_run_together_up_to_the_budget_and_at_least_one():
-    assert lengths(within_budget(windows(3, 4, 5, 12, 1, 9), 10)) == [[3, 4], [5], [12], [1, 9]]
-    assert lengths(within_budget(windows(3, 4), 0)) == [[3], [4]]
-    assert lengths(within_budget([], 10)) == []
+def test_windows_run_together_up_to_the_budget_and_at_least_one_the_short_ones_first():
+    assert list(runs_of([5, 3, 12, 4, 1, 9], 10)) == [[4, 1, 3], [0], [5], [2]]  # 1 + 3 + 4, 5, 9, 12 tokens
+    assert list(runs_of([4, 3, 4], None)) == [[1], [0], [2]]
+    assert list(runs_of([], 10)) == []
 
 
 def test_an_engine_with_a_budget_keeps_the_order_counts_and_stops_at_the_deadline():
