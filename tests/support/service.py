@@ -151,16 +151,22 @@ class Service:
         return "".join(self.log)
 
 
-def terse_bundle(destination: Path, source: Path = SMALL_BUNDLE) -> Path:
-    """Write a bundle again with answers of one token, so that it can be told by its answers."""
+def changed_bundle(destination: Path, source: Path = SMALL_BUNDLE, **changes: Any) -> Path:
+    """Write a bundle again with other parts of its manifest."""
     bundle = Bundle.load(source)
     with new_bundle(destination) as draft:
         for name in bundle.manifest.files:
             draft.add(name, bundle.contents[name].tobytes())
         parts = {field.name: getattr(bundle.manifest, field.name) for field in fields(Manifest)}
-        kept = {name: part for name, part in parts.items() if name not in ("format", "digest", "files", "defaults")}
-        draft.seal(**kept, defaults=replace(bundle.manifest.defaults, max_answer_len=1))
+        kept = {name: part for name, part in parts.items() if name not in ("format", "digest", "files")}
+        draft.seal(**kept | changes)
     return destination
+
+
+def terse_bundle(destination: Path, source: Path = SMALL_BUNDLE) -> Path:
+    """Write a bundle again with answers of one token, so that it can be told by its answers."""
+    defaults = replace(Bundle.load(source).manifest.defaults, max_answer_len=1)
+    return changed_bundle(destination, source, defaults=defaults)
 
 
 @contextmanager
