@@ -44,7 +44,7 @@ class Limits:
 
     workers: int = 1
     worker_bytes: int | None = 4096 * MIB
-    batch_tokens: int = 2048
+    batch_tokens: int = 4096
     queued: int = 512
     queued_bytes: int = 64 * MIB
     body_bytes: int = 1 * MIB

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -37,11 +37,18 @@ class Reply:
 class Service:
     """`edge-qa serve`, running; requests go to it one connection each."""
 
-    def __init__(self, *arguments: object, wait: bool = True, hosts_socket: Path | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        wait: bool = True,
+        hosts_socket: Path | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
+        """under: a program that becomes the service, such as `strace -D`."""
         where = [] if hosts_socket else ["--port", "0"]
         self._socket = hosts_socket
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_qa", "serve", *map(str, arguments), *where],
+            [*under, sys.executable, "-m", "edge_qa", "serve", *map(str, arguments), *where],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
@@ -144,22 +151,30 @@ class Service:
         return "".join(self.log)
 
 
-def terse_bundle(destination: Path) -> Path:
-    """Write the small bundle again with answers of one token, so that it can be told by its answers."""
-    bundle = Bundle.load(SMALL_BUNDLE)
+def changed_bundle(destination: Path, source: Path = SMALL_BUNDLE, **changes: Any) -> Path:
+    """Write a bundle again with other parts of its manifest."""
+    bundle = Bundle.load(source)
     with new_bundle(destination) as draft:
         for name in bundle.manifest.files:
             draft.add(name, bundle.contents[name].tobytes())
         parts = {field.name: getattr(bundle.manifest, field.name) for field in fields(Manifest)}
-        kept = {name: part for name, part in parts.items() if name not in ("format", "digest", "files", "defaults")}
-        draft.seal(**kept, defaults=replace(bundle.manifest.defaults, max_answer_len=1))
+        kept = {name: part for name, part in parts.items() if name not in ("format", "digest", "files")}
+        draft.seal(**kept | changes)
     return destination
 
 
+def terse_bundle(destination: Path, source: Path = SMALL_BUNDLE) -> Path:
+    """Write a bundle again with answers of one token, so that it can be told by its answers."""
+    defaults = replace(Bundle.load(source).manifest.defaults, max_answer_len=1)
+    return changed_bundle(destination, source, defaults=defaults)
+
+
 @contextmanager
-def running(*arguments: object, wait: bool = True, hosts_socket: Path | None = None) -> Iterator[Service]:
+def running(
+    *arguments: object, wait: bool = True, hosts_socket: Path | None = None, under: Sequence[str] = ()
+) -> Iterator[Service]:
     """A service; it is ended afterwards, and its log must hold no traceback."""
-    service = Service(*arguments, wait=wait, hosts_socket=hosts_socket)
+    service = Service(*arguments, wait=wait, hosts_socket=hosts_socket, under=under)
     try:
         yield service
     finally:

@@ -1,8 +1,9 @@
 """A batch of requests -> answers, the same to the last bit as `QuestionAnswerer.answer` gives them one by one.
 
 The native engine computes a window alike in every batch, so windows run together, up to a budget of tokens.
-OpenVINO does not: rows of a batch are summed in another order than a row alone. Its windows run one by one, as
-`answer` runs them; batches of them were 3 % faster, and only for short windows (`edge_qa/inference/engine.py`).
+OpenVINO promises no such thing: it chooses kernels by the shape of a batch. Its windows run one by one, as `answer`
+runs them, the short ones first: a change of length costs it time, and with windows of one length in a row nothing is
+left that batches would gain.
 """
 
 import logging
@@ -12,11 +13,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.documents.cited_answers import CitedAnswer
 from edge_qa.documents.index import DocumentIndex
 from edge_qa.errors import EdgeQAError, InputError, is_out_of_memory
-from edge_qa.inference.batching import BATCH, LogitsSource, select_many
+from edge_qa.inference.batching import LogitsSource
 from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.spans import Logits, Selection
@@ -37,6 +40,8 @@ from edge_qa.service.workers.messages import (
 from edge_qa.text.windows import Window
 
 _log = logging.getLogger(__name__)
+
+_NOTHING: Logits = np.empty(0, np.float32)
 
 
 class LateError(InputError):
@@ -59,9 +64,9 @@ class Answering:
 
     def run(self, batch: Batch) -> Done:
         """Return what became of each request of a batch."""
-        watch, results = Stopwatch(), dict[int, Result]()
+        results: dict[int, Result] = {}
         together = isinstance(self._answerer.engine, NativeEngine)
-        engine = BudgetedEngine(watch.engine(self._answerer.engine), self._batch_tokens if together else None)
+        watch = BatchWatch(self._batch_tokens if together else None)
         # What runs together has the spans that are looked for in common.
         alike: dict[tuple[int, int | None], list[int]] = {}
         for place, request in enumerate(batch.requests):
@@ -70,57 +75,49 @@ class Answering:
             else:
                 alike.setdefault((request.how.top_k, request.how.max_answer_len), []).append(place)
         for places in alike.values():
-            results |= self._questions(batch.requests, places, engine, watch)
+            results |= self._questions(batch.requests, places, watch)
         return Done(
             batch.number,
             [results[place] for place in range(len(batch.requests))],
             watch.tokenizing,
             watch.inference,
-            engine.tokens,
-            engine.windows,
+            watch.tokens,
+            watch.ran,
         )
 
     def _questions(
         self,
         requests: Sequence[Questions | Ask],
         places: Sequence[int],
-        engine: "BudgetedEngine",
-        watch: Stopwatch,
+        watch: "BatchWatch",
     ) -> dict[int, Result]:
         known = {place: request for place in places if isinstance(request := requests[place], Questions)}
         try:
-            return self._together(known, engine, watch)
+            return self._together(known, watch)
         except Exception as error:
             if len(known) == 1:
                 return dict.fromkeys(known, _problem(error))
         # One of them is to blame; alone each gets what is its own.
         found: dict[int, Result] = {}
         for place, request in known.items():
-            found[place] = _or_problem(partial(self._alone, place, request, engine, watch))
+            found[place] = _or_problem(partial(self._alone, place, request, watch))
         return found
 
-    def _alone(self, place: int, request: Questions, engine: "BudgetedEngine", watch: Stopwatch) -> Result:
-        return self._together({place: request}, engine, watch)[place]
+    def _alone(self, place: int, request: Questions, watch: "BatchWatch") -> Result:
+        return self._together({place: request}, watch)[place]
 
-    def _together(self, known: dict[int, Questions], engine: "BudgetedEngine", watch: Stopwatch) -> dict[int, Result]:
+    def _together(self, known: dict[int, Questions], watch: "BatchWatch") -> dict[int, Result]:
         """The results of requests that have `top_k` and `max_answer_len` in common."""
         how = next(iter(known.values())).how
-        engine.deadline = max(request.deadline for request in known.values())
-        longest = how.max_answer_len or self._answerer.defaults.max_answer_len
-        sure = self._answerer.manifest.confidence is not None
-        outcomes = select_many(
-            engine,
+        watch.deadline = max(request.deadline for request in known.values())
+        outcomes = self._answerer.outcomes(
             (_Item(place, n, *pair) for place, request in known.items() for n, pair in enumerate(request.pairs)),
-            watch.windows(lambda item: self._windows(item, known[item.request])),
-            max_answer_len=longest,
+            lambda item: self._windows(item, known[item.request]),
+            closer=lambda item, selection: self._closer_looks(selection, item, known[item.request].how),
+            max_answer_len=how.max_answer_len,
             top_k=how.top_k,
-            # One at a time, the next window is cut when the last one has run, so that a deadline is seen.
-            batch_size=BATCH if engine.most_tokens else 1,
             prompt=False,
-            rivals=sure,
-            closer=(lambda item, selection: self._closer_looks(selection, item, known[item.request].how))
-            if sure
-            else None,
+            stopwatch=watch,
         )
         answers: dict[int, list[list[Found]]] = {place: [] for place in known}
         problems: dict[int, Result] = {}
@@ -192,42 +189,59 @@ class Answering:
         return CitedAnswers([_cited(answer) for answer in found])
 
 
-class BudgetedEngine:
-    """An engine that runs windows together up to a budget of tokens, or one by one, and not after a deadline."""
+class BatchWatch(Stopwatch):
+    """The time that a batch takes, and an engine that runs its windows together up to a budget, or one by one."""
 
-    def __init__(self, engine: LogitsSource, most_tokens: int | None) -> None:
-        """most_tokens: None for windows one by one."""
-        self._engine, self.most_tokens = engine, most_tokens
+    def __init__(self, most_tokens: int | None) -> None:
+        """most_tokens: of a run; None for windows one by one."""
+        super().__init__()
+        self.most_tokens = most_tokens
         self.deadline = float("inf")
-        self.tokens = self.windows = 0
+        """When nobody waits for any of it any more; then nothing more runs."""
+        self.tokens = self.ran = 0
+        """Of all windows that ran, and how many they were."""
+
+    def engine(self, engine: LogitsSource) -> LogitsSource:
+        """Return the engine, timed, and within the budget."""
+        return _BudgetedEngine(super().engine(engine), self)
+
+
+class _BudgetedEngine:
+    def __init__(self, engine: LogitsSource, watch: BatchWatch) -> None:
+        self._engine, self._watch = engine, watch
 
     def logits(self, windows: Sequence[Window], *, batch_size: int = 1) -> tuple[list[Logits], list[Logits]]:
         """Return the logits of each window. Raises LateError. batch_size: of no meaning here."""
-        start: list[Logits] = []
-        end: list[Logits] = []
-        for some in within_budget(windows, self.most_tokens or 0):
-            if time.monotonic() > self.deadline:
+        watch = self._watch
+        start: list[Logits] = [_NOTHING] * len(windows)
+        end = list(start)
+        lengths = [window.tokens for window in windows]
+        for places in runs_of(lengths, watch.most_tokens):
+            if time.monotonic() > watch.deadline:
                 raise LateError("no answer before the deadline of the request")
-            both = self._engine.logits(some, batch_size=len(some))
-            start += both[0]
-            end += both[1]
-            self.tokens += sum(window.tokens for window in some)
-            self.windows += len(some)
+            both = self._engine.logits([windows[place] for place in places], batch_size=len(places))
+            for place, window_start, window_end in zip(places, *both, strict=True):
+                start[place], end[place] = window_start, window_end
+            watch.tokens += sum(lengths[place] for place in places)
+            watch.ran += len(places)
         return start, end
 
 
-def within_budget(windows: Sequence[Window], most_tokens: int) -> Iterator[list[Window]]:
-    """Cut windows, in their order, into runs of at most `most_tokens` tokens, and at least one window."""
-    some: list[Window] = []
+def runs_of(lengths: Sequence[int], most_tokens: int | None) -> Iterator[list[int]]:
+    """Yield the places of windows that run together, the short ones first.
+
+    lengths: tokens of each. most_tokens: of a run, which has at least one window; None for windows one by one.
+    """
+    run: list[int] = []
     tokens = 0
-    for window in windows:
-        if some and tokens + window.tokens > most_tokens:
-            yield some
-            some, tokens = [], 0
-        some.append(window)
-        tokens += window.tokens
-    if some:
-        yield some
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if run and (most_tokens is None or tokens + lengths[place] > most_tokens):
+            yield run
+            run, tokens = [], 0
+        run.append(place)
+        tokens += lengths[place]
+    if run:
+        yield run
 
 
 def _or_problem(run: Callable[[], Result]) -> Result:

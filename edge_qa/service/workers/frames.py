@@ -14,6 +14,8 @@ except ModuleNotFoundError as error:
 Message = TypeVar("Message")
 
 _LENGTH = struct.Struct(">I")
+# Bytes; many answers to many questions have a tenth of it.
+_LONGEST = 256 * 2**20
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -23,6 +25,10 @@ def frame(message: object) -> bytes:
     return _LENGTH.pack(len(content)) + content
 
 
+class UnreadableError(Exception):
+    """What came is no message: the other side is out of its mind, and must go."""
+
+
 class Frames(Generic[Message]):
     """Reads messages of one type, or of a union of types that carry a tag."""
 
@@ -30,7 +36,7 @@ class Frames(Generic[Message]):
         self._decoder = msgspec.msgpack.Decoder(kind)
 
     def read(self, source: BinaryIO) -> Message | None:
-        """Wait for the next message; None at the end, also in the middle of a message."""
+        """Wait for the next message; None at the end, also in the middle of a message. Raises UnreadableError."""
         head = source.read(_LENGTH.size)
         if len(head) < _LENGTH.size:
             return None
@@ -42,10 +48,15 @@ class Frames(Generic[Message]):
         """Do the same in an event loop."""
         try:
             (length,) = _LENGTH.unpack(await source.readexactly(_LENGTH.size))
+            if length > _LONGEST:
+                raise UnreadableError(f"a message of {length} bytes")
             return self._decoded(await source.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
     def _decoded(self, content: bytes) -> Message:
-        message: Message = self._decoder.decode(content)
+        try:
+            message: Message = self._decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnreadableError(str(error)) from None
         return message

@@ -13,6 +13,7 @@ from edge_qa.service.settings import Limits, Model
 from edge_qa.service.workers.messages import Done, Loaded, Start
 from edge_qa.service.workers.queue import Entry, Queue
 from edge_qa.service.workers.worker import Worker
+from edge_qa.system.cpu import this_cpu
 
 _log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class Pool:
         folder = os.path.realpath(self._model.bundle)
         share = self._model.threads
         if share is None and self._limits.workers > 1:
-            share = max(1, len(os.sched_getaffinity(0)) // self._limits.workers)
+            share = max(1, this_cpu().threads // self._limits.workers)
         return Start(
             bundle=folder,
             documents=None if self._model.documents is None else os.fspath(self._model.documents),

@@ -1,6 +1,6 @@
 """The life of a worker: load what the first message says, answer batches until the service closes the pipe.
 
-Standard input and output are the pipe; what libraries print goes to standard error.
+Messages come on standard input and go to what was standard output; what libraries print goes to standard error.
 """
 
 import ctypes
@@ -25,15 +25,14 @@ _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _NO_MEMORY = 6
 
 
-def main(parent: int) -> None:
-    """Run until the pipe ends. parent: the process that this one must not outlive."""
+def main(parent: int, pipe: int) -> None:
+    """Run until standard input ends. parent: the process that this one must not outlive. pipe: where messages go."""
     _end_with(parent)
     # The service ends its workers by closing their pipes; a signal to all processes of a terminal or a unit is for it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s worker %(process)d: %(message)s")
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(pipe, "wb")
     start = Frames[Start](Start).read(source)
     if start is None:
         return

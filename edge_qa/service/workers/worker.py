@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -12,12 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_qa.errors import EdgeQAError, ResourceError
-from edge_qa.service.workers.frames import Frames, frame
+from edge_qa.service.workers.frames import Frames, UnreadableError, frame
 from edge_qa.service.workers.messages import Batch, Done, FromWorker, Loaded, NotLoaded, Start
 from edge_qa.service.workers.queue import Entry
 
+_log = logging.getLogger(__name__)
+
 # The batch that runs, and the one that is begun when it is done: without it a worker would wait for the service.
 _MOST_BATCHES = 2
+# What libraries print while they are imported, or later, must not come between the messages.
+_FIRST_STATEMENTS = (
+    "import os; pipe = os.dup(1); os.dup2(2, 1); from edge_qa.service.workers.process import main; main({parent}, pipe)"
+)
 
 
 @dataclass
@@ -87,7 +94,7 @@ class Worker:
         """Start the process; `loaded` tells how that goes on."""
         home = str(Path(__file__).resolve().parents[3])
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
-        code = f"from edge_qa.service.workers.process import main; main({os.getpid()})"
+        code = _FIRST_STATEMENTS.format(parent=os.getpid())
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -138,14 +145,17 @@ class Worker:
         assert self._process is not None
         assert self._process.stdout is not None
         frames = Frames[FromWorker](FromWorker)
-        while (message := await frames.receive(self._process.stdout)) is not None:
-            if isinstance(message, Loaded):
-                self._wait_at_most(None)
-                self.loaded.set_result(message)
-            elif isinstance(message, NotLoaded):
-                self.loaded.set_exception(_error(message))
-            else:
-                self._done(message)
+        try:
+            while (message := await frames.receive(self._process.stdout)) is not None:
+                if isinstance(message, Loaded):
+                    self._wait_at_most(None)
+                    self.loaded.set_result(message)
+                elif isinstance(message, NotLoaded):
+                    self.loaded.set_exception(_error(message))
+                else:
+                    self._done(message)
+        except UnreadableError:
+            _log.error("worker %s says what cannot be read", self.pid)
         self._wait_at_most(None)
         # Its pipe is closed: it has ended, or will not say anything any more.
         self.kill()

@@ -1,0 +1,1 @@
+"""What the service does under load, hostile clients, lost workers and swaps."""
