@@ -38,8 +38,9 @@ _STEEPNESS = np.geomspace(0.05, 2, 40)
 
 @dataclass(frozen=True)
 class Asked:
-    """What passages gave for a question: candidates, which of them are right, and whether its own text was among
-    the passages that could be found. text: where that lies.
+    """What passages gave for a question.
+
+    right: which candidates are. with_text: whether the question's own text could be found. text: where that lies.
     """
 
     candidates: tuple[Candidate, ...]
