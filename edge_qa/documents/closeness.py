@@ -44,7 +44,7 @@ class Closeness:
         return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
 
 
-# Fitted on 1,000 questions of SQuAD train over all its paragraphs; see docs/design/documents.md.
+# Fitted on 1,000 questions of SQuAD train over all its paragraphs; see docs/benchmarks/documents.md.
 WEIGHTS = {"bm25": 0.31, "covered": 0.22, "sentence": 0.27, "pairs": 0.12, "names": 0.32}
 
 
