@@ -20,6 +20,7 @@ from edge_qa.bundle.manifest import (
     Budget,
     ConfidenceRecord,
     Defaults,
+    DocumentsRecord,
     InputRecord,
     IORecord,
     Manifest,
@@ -52,6 +53,7 @@ class BundleParts:
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = ()
     confidence: ConfidenceRecord | None = None
+    documents: DocumentsRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)

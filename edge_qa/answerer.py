@@ -402,6 +402,7 @@ class QuestionAnswerer:
         passages: int | None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
     ) -> "list[CitedAnswer]":
@@ -409,9 +410,11 @@ class QuestionAnswerer:
 
         passages: how many are read, those that fit the words of the question best (10); more find more and take longer.
         no_answer_threshold: leave out a passage in which the logit of "none" exceeds the best span's by more than this.
+        min_confidence: leave out answers with less confidence, 0..1; 0 for none. By default the limit for false answers
+        that `calibrate_confidence` found for documents, where the bundle has one.
         Each answer has a `source`: its file, page, offsets and the sentence around. If the index has nothing
-        that fits, the one answer is "none": empty text and no source. `score` is relative to the passage that the
-        answer is from; answers are sorted by `rank`, which weighs how well the passage fits, too.
+        that fits, or nothing sure enough, the one answer is "none": empty text and no source. `score` is relative to
+        the passage that the answer is from; answers are sorted by `rank`, which weighs how well the passage fits, too.
         Raises InputError for a blank question, and what a search raises.
         """
         return index.ask(
@@ -421,6 +424,7 @@ class QuestionAnswerer:
             passages=passages,
             max_answer_len=max_answer_len,
             no_answer_threshold=no_answer_threshold,
+            min_confidence=min_confidence,
             max_question_len=max_question_len,
             budget=budget,
         )

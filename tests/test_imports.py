@@ -21,6 +21,7 @@ ALLOWED = {
 OWNERS = {
     "pypdfium2": {"edge_qa/documents/readers/pdf.py"},
     "haystack": {"edge_qa/integrations/haystack.py"},
+    **{name: {"edge_qa/integrations/mcp_server.py"} for name in ("mcp", "mcp_types", "pydantic")},
     "mlserver": {"edge_qa/integrations/servers/mlserver.py"},
     "pyovms": {"edge_qa/integrations/servers/ovms.py"},
     "triton_python_backend_utils": {"edge_qa/integrations/servers/triton.py"},

@@ -1,221 +1,233 @@
-"""Recall, EM/F1 and time of questions over all paragraphs of SQuAD, and over the carried documents.
+"""How often the right passage is found and the right answer given, over all paragraphs of SQuAD and carried documents.
 
-    python -m benchmarks.documents.open_book BUNDLE [--data FOLDER] [--questions 200] [--timed 30] [--output FILE.json]
+    python -m benchmarks.documents.open_book BUNDLE --data FOLDER [--questions 1000] [--carried 300]
 
-FOLDER holds train-v1.1.json.gz and dev-v1.1.json.gz; without it only the carried documents are measured. Recall is
-the share of questions with a gold answer inside the passages found, from its own paragraph. Times are of the wall
-clock; indexing also has the CPU's, for a machine that does other things meanwhile.
+FOLDER holds train-v1.1.json.gz and dev-v1.1.json.gz; without it only the carried documents are measured. BUNDLE is one
+that `calibrate-confidence --documents` made, or the questions without an answer are left out. The results go into
+docs/benchmarks/results/documents.json, which the page is made of. Nothing here depends on how fast the machine is;
+`benchmarks/documents/speed.py` measures that.
 """
 
 import argparse
-import gzip
-import json
 import random
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from benchmarks.timing import describe_machine
-from edge_qa import CitedAnswer, DocumentIndex, QuestionAnswerer
-from edge_qa.documents.cited_answers import cited_answers
-from edge_qa.documents.found import Passage
+from benchmarks.documents.questions import DOCUMENTS, Asked, carried, holds, is_of, squad, squad_library
+from benchmarks.documents.results import Measurement, store
+from edge_qa import DocumentIndex, QuestionAnswerer
+from edge_qa.documents.cited_answers import PASSAGES, read_passages
+from edge_qa.documents.ranking import CLOSENESS, Candidate, document_confidence, ranked, terms_of
 from edge_qa.evaluation.squad_metric import exact_match, f1
+from edge_qa.inference.engine_choice import ENGINES
 
 SIZES = (1, 3, 5, 10, 20)
-# An expression; getrusage would count the memory of the process that this one was forked from.
-PEAK_MB = "int(next(row for row in open('/proc/self/status') if row.startswith('VmHWM')).split()[1]) / 1024"
-DOCUMENTS = Path(__file__).resolve().parents[2] / "examples" / "data" / "documents"
+RIGHT_F1 = 50.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question, its gold answers, and the paragraph or the file that it was asked of."""
+class Score:
+    """Of one answer, against the best of the gold ones."""
 
-    question: str
-    answers: tuple[str, ...]
-    paragraph: str = ""
-    path: str = ""
-    kind: str = ""
+    exact: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one question, by how many passages were read.
+
+    held: whether the right passage was among them. wrong_places: candidates that do not stand where they say.
+    with_text, without: confidence of the answer from ten passages, and its score, with the question's own text there
+    and taken out; None for a bundle without confidence, or where nothing was found.
+    """
+
+    asked: Asked
+    held: dict[int, bool]
+    scores: dict[int, Score]
+    wrong_places: int
+    with_text: tuple[float, Score] | None
+    without: tuple[float, Score] | None
 
 
 def main() -> None:
-    """Print the results as JSON."""
+    """Measure, and store the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--timed", type=int, default=30)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--only", choices=("squad", "carried"), help="measure this alone")
+    parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--carried", type=int, help="ask so many of the questions on one document; all by default")
+    parser.add_argument("--engine", choices=ENGINES, default="auto")
+    parser.add_argument("--cache")
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": describe_machine(), "bundle": options.bundle}
-    with QuestionAnswerer.load(options.bundle) as qa, tempfile.TemporaryDirectory() as folder:
-        qa.warm_up()
-        results["documents"] = carried(qa, Path(folder), options.questions)
-        if options.data:
-            results["squad"] = squad(qa, options, Path(folder))
-    text = json.dumps(results, indent=1)
-    if options.output:
-        options.output.write_text(text + "\n")
-    print(text)
+    command = f"python -m benchmarks.documents.open_book {Path(options.bundle).name} --engine {options.engine}"
+    with (
+        QuestionAnswerer.load(options.bundle, engine=options.engine, cache=options.cache) as qa,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        if options.only != "squad":
+            index = DocumentIndex.build([DOCUMENTS / "texts"], Path(folder) / "carried.db")
+            share = "" if options.carried is None else f" --carried {options.carried}"
+            store(list(of_documents(qa, index, command + share, options.carried)))
+        if options.data and options.only != "carried":
+            command += f" --data SQUAD_FOLDER --questions {options.questions}"
+            questions = squad(options.data, "dev", options.questions, seed=0)
+            with squad_library(options.data, Path(folder)) as index:
+                store(list(of_squad([outcome(qa, index, asked) for asked in questions], qa, command)))
 
 
-def carried(qa: QuestionAnswerer, folder: Path, count: int) -> dict[str, Any]:
-    """The carried documents in one index: EM/F1 by kind of the questions on one document, and of the open ones."""
-    index = DocumentIndex.build([DOCUMENTS / "texts"], folder / "carried.db")
-    rows = [json.loads(line) for line in (DOCUMENTS / "questions.jsonl").read_text().splitlines()]
-    single = [asked_of(row) for row in rows if row["answers"]]
-    single = random.Random(0).sample(single, min(count, len(single)))
-    rows = [json.loads(line) for line in (DOCUMENTS / "open_questions.jsonl").read_text().splitlines()]
-    wide = [asked_of(row) for row in rows if row["answers"]]
-    found: dict[str, Any] = {"passages": index.passages()}
-    for name, questions in (("questions", single), ("open_questions", wide)):
-        found[name] = curve(qa, index, questions, by_kind=name == "questions")
-    return found
+def outcome(qa: QuestionAnswerer, index: DocumentIndex, asked: Asked) -> Outcome:
+    """Search once, read each passage once, and rank for every size."""
+    passages = index.search(asked.question, limit=2 * max(SIZES))
+    read = passages[: max(SIZES)]
+    others = [one for one in passages if not is_of(one, asked)][:PASSAGES]
+    candidates = read_passages(qa, asked.question, [*read, *(one for one in others if one not in read)])
+    record = qa.manifest.documents
+    closeness = CLOSENESS if record is None else record.closeness
 
+    def best(part: Sequence[Any]) -> tuple[list[Candidate], Score]:
+        order = ranked([one for one in candidates if one.passage in part], closeness)
+        return order, score(order[0].text if order else "", asked.answers)
 
-def asked_of(row: dict[str, Any]) -> Asked:
-    """A line of the carried questions."""
-    texts = tuple(answer["text"] for answer in row["answers"])
-    return Asked(row["question"], texts, path=str(DOCUMENTS / row["document"]), kind=row["kind"])
+    def sure(part: Sequence[Any]) -> tuple[float, Score] | None:
+        order, scored = best(part)
+        if record is None or not order:
+            return None
+        return document_confidence(record, terms_of(0, order, closeness)), scored
 
-
-def squad(qa: QuestionAnswerer, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """All paragraphs of train and dev as records with their article's title; questions of dev."""
-    records = folder / "records"
-    records.mkdir()
-    paragraphs = {text: title for name in ("train", "dev") for title, text, _ in articles(options.data, name)}
-    lines = (json.dumps({"title": title, "text": text}) for text, title in paragraphs.items())
-    (records / "squad.jsonl").write_text("\n".join(lines))
-    library = folder / "squad.db"
-    # In a process of its own, so that its memory is its own.
-    code = (
-        "import json, sys, time; from edge_qa import DocumentIndex; begin = time.process_time();"
-        "report = DocumentIndex.build([sys.argv[1]], sys.argv[2]).report; cpu = time.process_time() - begin;"
-        "print(json.dumps({'bytes': report.bytes_read, 'seconds': report.seconds, 'cpu_seconds': cpu,"
-        f"'passages': report.passages, 'peak_mb': {PEAK_MB}}}))"
+    return Outcome(
+        asked,
+        held={size: any(holds(one, asked) for one in read[:size]) for size in SIZES},
+        scores={size: best(read[:size])[1] for size in SIZES},
+        wrong_places=sum(not stands(one) for one in candidates),
+        with_text=sure(read[:PASSAGES]),
+        without=sure(others),
     )
-    made = json.loads(python("-c", code, str(records), str(library)))
-    made |= {
-        "mb_per_cpu_second": made["bytes"] / 1e6 / made["cpu_seconds"],
-        "mb_per_second": made["bytes"] / 1e6 / made["seconds"],
-        "library_mb": library.stat().st_size / 1e6,
-    }
-    asked = [
-        Asked(question["question"], tuple(answer["text"] for answer in question["answers"]), text)
-        for _, text, questions in articles(options.data, "dev")
-        for question in questions
-    ]
-    index = DocumentIndex.open(library)
-    questions = random.Random(0).sample(asked, options.questions)
-    found = {"paragraphs": len(paragraphs), "index": made, **curve(qa, index, questions)}
-    found["ms"] = {size: milliseconds(qa, index, questions[: options.timed], size) for size in SIZES}
-    found["cold_process"] = cold(options.bundle, library, questions[0].question)
-    return found
 
 
-def articles(folder: Path, name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Yield title, paragraph and questions."""
-    with gzip.open(folder / f"{name}-v1.1.json.gz") as file:
-        for article in json.load(file)["data"]:
-            for paragraph in article["paragraphs"]:
-                yield article["title"].replace("_", " "), paragraph["context"], paragraph["qas"]
+def score(text: str, answers: Iterable[str]) -> Score:
+    """Against the best of the gold answers, 0 to 100."""
+    return Score(
+        100.0 * max(exact_match(text, gold) for gold in answers),
+        100 * max(f1(text, gold, version="v1.1") for gold in answers),
+    )
 
 
-def curve(
-    qa: QuestionAnswerer, index: DocumentIndex, questions: Sequence[Asked], *, by_kind: bool = False
-) -> dict[str, Any]:
-    """Recall and EM/F1 by how many passages are read, and whether every answer stands where it says."""
-    hits = dict.fromkeys(SIZES, 0)
-    scores: dict[int, list[tuple[float, float]]] = {size: [] for size in SIZES}
-    kinds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+def stands(one: Candidate) -> bool:
+    """Whether the file's own text has the answer where it says; of text files alone, whose offsets are the file's."""
+    file, begin = one.passage.file, one.passage.start + one.span.start
+    if file.kind not in ("text", "markdown", "csv", "tsv"):
+        return True
+    return Path(file.path).read_bytes().decode()[begin : begin + len(one.text)] == one.text
+
+
+def of_documents(qa: QuestionAnswerer, index: DocumentIndex, command: str, most: int | None) -> Iterable[Measurement]:
+    """The measurements of the carried documents."""
+    rows = []
+    kinds: dict[str, list[Outcome]] = defaultdict(list)
     wrong = 0
-    for asked in questions:
-        passages = index.search(asked.question, limit=max(SIZES))
-        held = [any(answer in one.text for answer in asked.answers) and is_of(one, asked) for one in passages]
-        # The answer of k passages is the one of highest rank among theirs.
-        each = [answer for one in passages for answer in cited_answers(qa, asked.question, [one])]
-        for size in SIZES:
-            hits[size] += any(held[:size])
-            answer = max(each[:size], key=lambda one: one.rank or float("-inf"), default=CitedAnswer("", 0.0, 0, 0))
-            best = (
-                100.0 * max(exact_match(answer.text, gold) for gold in asked.answers),
-                100 * max(f1(answer.text, gold, version="v1.1") for gold in asked.answers),
-            )
-            scores[size].append(best)
-            if size == 10:
-                kinds[asked.kind].append(best)
-            if answer.source is not None:
-                (passage,) = (
-                    one
-                    for one in passages
-                    if (one.file.path, one.start, one.end) == (answer.source.path, *answer.source.passage)
-                )
-                wrong += passage.text[answer.source.passage_start : answer.source.passage_end] != answer.text
-                if asked.path:
-                    text = Path(answer.source.path).read_bytes().decode()
-                    wrong += text[answer.start : answer.end] != answer.text
-    found: dict[str, Any] = {
-        "questions": len(questions),
-        "recall": {size: round(100 * hits[size] / len(questions), 1) for size in SIZES},
-        "em_f1": {size: means(scores[size]) for size in SIZES},
-        "answers_not_where_they_say": wrong,
-    }
-    if by_kind:
-        found["em_f1_by_kind_at_10"] = {kind: [*means(rows), len(rows)] for kind, rows in sorted(kinds.items())}
-    return found
-
-
-def is_of(passage: Passage, asked: Asked) -> bool:
-    """Whether a passage is of the paragraph or the file that a question was asked of."""
-    if asked.path:
-        return passage.file.path == asked.path
-    body = passage.text.partition("\n\n")[2] or passage.text
-    return body[:80] in asked.paragraph or passage.text[-80:] in asked.paragraph
-
-
-def means(rows: Iterable[tuple[float, float]]) -> list[float]:
-    """The mean of each column."""
-    return [round(statistics.mean(column), 1) for column in zip(*rows, strict=True)]
-
-
-def milliseconds(qa: QuestionAnswerer, index: DocumentIndex, questions: Sequence[Asked], size: int) -> dict[str, float]:
-    """The median of a question from end to end, and of the search in it."""
-    whole, search = [], []
-    for asked in questions:
-        begin = time.perf_counter()
-        index.search(asked.question, limit=size)
-        search.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-        qa.ask(index, asked.question, passages=size)
-        whole.append(time.perf_counter() - begin)
-    return {"median": 1000 * statistics.median(whole), "search": 1000 * statistics.median(search)}
-
-
-def cold(bundle: str, library: Path, question: str) -> dict[str, float]:
-    """A process that answers one question: seconds from its start to its end, and its memory."""
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        python("-m", "edge_qa", "ask", bundle, question, "--documents", str(library))
-        seconds.append(time.perf_counter() - begin)
-    code = (
-        "import sys; from edge_qa import DocumentIndex, QuestionAnswerer;"
-        "QuestionAnswerer.load(sys.argv[1]).ask(DocumentIndex.open(sys.argv[2]), sys.argv[3]);"
-        f"print({PEAK_MB})"
+    for name, what in (
+        ("questions.jsonl", "asked of one document"),
+        ("open_questions.jsonl", "written from the list of topics"),
+        ("paraphrased_questions.jsonl", "written from the list of topics, in other words"),
+    ):
+        questions = carried(name)
+        if most is not None and most < len(questions):
+            questions = random.Random(0).sample(questions, most)
+        found = [outcome(qa, index, asked) for asked in questions]
+        wrong += sum(one.wrong_places for one in found)
+        for one in found if name == "questions.jsonl" else ():
+            kinds[one.asked.kind].append(one)
+        rows += [[what, *row] for row in curve(found)]
+    files = len(index.files())
+    yield Measurement(
+        "Documents that people have",
+        f"The {files} carried documents in one index of {index.passages()} passages, questions that have an answer. "
+        "`found`: an answer stands in one of the passages, and it is of the right document.",
+        ("questions", "how many", "passages read", "found", "exact match", "F1"),
+        rows,
+        command,
+        (f"Answers that do not stand in their file where they say: {wrong}.",),
     )
-    return {"seconds": min(seconds), "peak_mb": float(python("-c", code, bundle, str(library), question))}
+    yield Measurement(
+        "By kind of document",
+        f"The questions asked of one document, {PASSAGES} passages read.",
+        ("kind", "questions", "found", "exact match", "F1"),
+        [[kind, *(row[0], *row[2:])] for kind, some in sorted(kinds.items()) for row in curve(some, (PASSAGES,))],
+        command,
+    )
 
 
-def python(*arguments: str) -> str:
-    """What a Python process prints."""
-    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True).stdout
+def of_squad(found: Sequence[Outcome], qa: QuestionAnswerer, command: str) -> Iterable[Measurement]:
+    """The measurements of SQuAD as an open book."""
+    yield Measurement(
+        "SQuAD as an open book",
+        "All paragraphs of train and dev in one index, questions of dev. `found`: the question's own paragraph is "
+        "among the passages, with an answer in it.",
+        ("questions", "passages read", "found", "exact match", "F1"),
+        curve(found),
+        command,
+    )
+    record = qa.manifest.documents
+    if record is None:
+        return
+    sure = [one.with_text for one in found if one.with_text is not None]
+    without = [one.without for one in found if one.without is not None]
+    right = sum(scored.f1 >= RIGHT_F1 for _, scored in sure)
+    limit = record.confidence.limit
+    levels = [("limit of the bundle", limit.min_confidence)] if limit else []
+    # What another paragraph answers right is counted apart: it is no answer to a question without one.
+    for what, counts in (("any answer", 101.0), ("wrong answers", RIGHT_F1)):
+        falsely = sorted((says for says, scored in without if scored.f1 < counts), reverse=True)
+        least = falsely[min(len(falsely) - 1, len(without) // 10)] if falsely else 0.0
+        levels.append((f"10 % of them, {what}", least))
+    yield Measurement(
+        "Their paragraphs taken out",
+        f"The same questions, {PASSAGES} passages each, with their paragraph and without it. `answered falsely`: of "
+        "the questions without their paragraph, those answered, and those answered wrong (F1 below 0.5): some are "
+        "answered right from another paragraph. `kept`: of the right answers with the paragraph.",
+        ("least confidence", "", "answered falsely", "of these wrong", "kept"),
+        [
+            [
+                what,
+                f"{least:.3f}",
+                percent(sum(says > least for says, _ in without), len(found)),
+                percent(sum(says > least and scored.f1 < RIGHT_F1 for says, scored in without), len(found)),
+                percent(sum(says > least and scored.f1 >= RIGHT_F1 for says, scored in sure), right),
+            ]
+            for what, least in levels
+        ],
+        command,
+        (
+            f"The confidence was fitted on {record.confidence.dataset}, {record.confidence.questions} searches; "
+            f"expected calibration error there {record.confidence.expected_calibration_error:.3f}.",
+        ),
+    )
+
+
+def curve(found: Sequence[Outcome], sizes: Sequence[int] = SIZES) -> list[list[str]]:
+    """Questions, passages read, found, exact match, F1, a row a size."""
+    return [
+        [
+            str(len(found)),
+            str(size),
+            percent(sum(one.held[size] for one in found), len(found)),
+            f"{mean(one.scores[size].exact for one in found):.1f}",
+            f"{mean(one.scores[size].f1 for one in found):.1f}",
+        ]
+        for size in sizes
+    ]
+
+
+def percent(part: int, whole: int) -> str:
+    """A share as a page shows it."""
+    return f"{100 * part / whole:.1f} %" if whole else ""
 
 
 if __name__ == "__main__":

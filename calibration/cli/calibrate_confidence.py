@@ -38,6 +38,14 @@ from edge_qa.cli.progress import progress_bars
     help="Find the --min-confidence at which no more than this share of questions without an answer is answered.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draw the questions with this.")
+@click.option(
+    "--documents",
+    type=click.IntRange(min=0),
+    default=ConfidenceOptions.documents,
+    show_default=True,
+    metavar="QUESTIONS",
+    help="Also fit the answers of ask --documents: ask this many of an index of all texts of the data, say 500.",
+)
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists; it is refused by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of tables.")
 def calibrate_confidence(
@@ -47,6 +55,7 @@ def calibrate_confidence(
     questions: int,
     false_answers: float,
     seed: int,
+    documents: int,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -58,7 +67,7 @@ def calibrate_confidence(
         bundle,
         output,
         data=data,
-        options=ConfidenceOptions(questions, false_answers, seed),
+        options=ConfidenceOptions(questions, false_answers, seed, documents),
         force=force,
         progress=progress_bars(),
     )
@@ -67,6 +76,12 @@ def calibrate_confidence(
         return
     click.echo(f"{output}: confidence fitted on {result.record.dataset}, {result.record.questions} questions")
     click.echo("\n".join(tables(result.record)))
+    if documents and (found := result.manifest.documents) is not None:
+        click.echo(
+            f"\nanswers from documents, {found.passages} passages a question: rank = margin + "
+            f"{found.closeness:.2f} closeness"
+        )
+        click.echo("\n".join(tables(found.confidence)))
 
 
 def tables(record: ConfidenceRecord) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.confidence.documents import fit_documents
 from calibration.confidence.logistic import fit_monotone
 from calibration.confidence.reads import Read, halves, questions_of, read
 from calibration.confidence.reliability import expected_calibration_error, levels, reliability, risk_limit
@@ -28,16 +29,21 @@ class ConfidenceOptions:
     questions: so many are read, half of them to fit and half to check; a partner without an answer counts as one.
     false_answers: the share of questions without an answer that the limit allows to be answered, 0..1.
     seed: which questions are drawn.
+    documents: so many questions with an answer are asked, besides, over an index of all texts of the data, each with
+    its text and without: how answers from documents are ranked, and how sure they are. 0 for none.
     """
 
     questions: int = 2000
     false_answers: float = 0.1
     seed: int = 0
+    documents: int = 0
 
     def __post_init__(self) -> None:
         """Raise InputError for what cannot be."""
         if self.questions < 4:
             raise InputError(f"got {self.questions}", where="questions", wanted="at least 4")
+        if self.documents < 0:
+            raise InputError(f"got {self.documents}", where="documents", wanted="at least 0")
         if not 0 < self.false_answers < 1:
             raise InputError(f"got {self.false_answers}", where="false_answers", wanted="more than 0, less than 1")
 
@@ -57,7 +63,12 @@ class ConfidenceFit:
 
     def as_json(self) -> dict[str, Any]:
         """Return the record and where the bundle lies, as JSON values."""
-        return {"bundle": str(self.path), **asdict(self.record)}
+        documents = self.manifest.documents
+        return {
+            "bundle": str(self.path),
+            **asdict(self.record),
+            "documents": None if documents is None else asdict(documents),
+        }
 
 
 def calibrate_confidence(
@@ -86,6 +97,16 @@ def calibrate_confidence(
     drawn = questions_of(questions, options.questions, seed=options.seed)
     reads = read(answerer, drawn, progress)
     record = fit_confidence(reads, questions, options)
+    documents = source.manifest.documents
+    if options.documents:
+        documents = fit_documents(
+            answerer,
+            questions,
+            questions=options.documents,
+            false_answers=options.false_answers,
+            seed=options.seed,
+            progress=progress,
+        )
     progress("write")
     step = made_by(
         "calibrate-confidence",
@@ -95,6 +116,7 @@ def calibrate_confidence(
             "questions": str(len(reads)),
             "false_answers": f"{options.false_answers:g}",
             "seed": str(options.seed),
+            "documents": str(options.documents),
         },
         source.manifest.digest,
     )
@@ -108,6 +130,7 @@ def calibrate_confidence(
                 budgets=source.manifest.budgets,
                 scores=source.manifest.scores,
                 confidence=record,
+                documents=documents,
             ),
         )
         read_back(draft, output)

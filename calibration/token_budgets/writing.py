@@ -40,6 +40,7 @@ def write_budgets(
             budgets={name: _budget(name, keeps[name], one) for name, one in chosen.items()},
             scores=_scores(source.manifest.scores, result.full.record()),
             confidence=source.manifest.confidence,
+            documents=source.manifest.documents,
         )
         manifest = write_parts(draft, budget_files(source, keeps), parts)
         _check_answers(bench, read_back(draft, result.path), chosen, example)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from edge_qa.bundle.json_dataclass import decode
 from edge_qa.errors import BundleError, InputError
 
-# 2 added `languages` to the model, 3 `confidence`; both earlier ones are still read.
-FORMAT = 3
+# 2 added `languages` to the model, 3 `confidence`, 4 `documents`; all earlier ones are still read.
+FORMAT = 4
 MANIFEST_NAME = "bundle.json"
 MODEL_XML, MODEL_BIN, TOKENIZER, CARD = "model.xml", "model.bin", "tokenizer.json", "README.md"
 # What `edge-qa pack-native` adds: the model for the native engine.
@@ -34,6 +34,8 @@ WeightPrecision = Literal["fp32", "fp16", "int8"]
 Target = Literal["any", "avx2", "vnni"]
 # The terms of the two logistic functions of a confidence; see `edge_qa/inference/confidence.py`.
 CONFIDENCE_TERMS = ("constant", "margin", "lead", "length")
+# The same of an answer from documents; see `edge_qa/documents/ranking.py`.
+DOCUMENT_TERMS = (*CONFIDENCE_TERMS, "closeness", "missing", "gap")
 TokenRule = Literal["attention", "probe"]  # what ranks the tokens of a token budget
 
 
@@ -201,6 +203,19 @@ class ConfidenceRecord:
 
 
 @dataclass(frozen=True)
+class DocumentsRecord:
+    """How answers from an index of documents are ranked, and how sure they are.
+
+    passages: how many were read for each question when this was fitted. closeness: what the closeness of a passage
+    counts beside the model's margin. confidence: its terms are DOCUMENT_TERMS.
+    """
+
+    passages: int
+    closeness: float
+    confidence: ConfidenceRecord
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that bundle.json says; see design of the bundle in the README."""
 
@@ -216,6 +231,7 @@ class Manifest:
     budgets: dict[str, Budget] | None = None
     scores: tuple[ScoreRecord, ...] = field(default=())
     confidence: ConfidenceRecord | None = None
+    documents: DocumentsRecord | None = None
 
     def budget_model(self, budget: str, where: str | os.PathLike[str]) -> str:
         """Return the file of a budget's model. Raises InputError for one that the bundle, at `where`, does not have."""
@@ -241,6 +257,8 @@ class Manifest:
             del content["model"]["languages"]
         if self.format < 3:
             del content["confidence"]
+        if self.format < 4:
+            del content["documents"]
         return content
 
     def to_bytes(self) -> bytes:
@@ -305,9 +323,18 @@ def _inconsistencies(manifest: Manifest) -> list[str]:
             problems.append(f"manifest.budgets.{name}: got {list(budget.keep)}, wanted {layers} shares, none rising")
         if budget.step < 1:
             problems.append(f"manifest.budgets.{name}.step: got {budget.step}, wanted at least 1")
-    for name in ("answer", "none") if manifest.confidence is not None else ():
-        if set(getattr(manifest.confidence, name)) != set(CONFIDENCE_TERMS):
-            problems.append(f"manifest.confidence.{name}: wanted the terms {', '.join(CONFIDENCE_TERMS)}")
+    documents = None if manifest.documents is None else manifest.documents.confidence
+    for key, fitted, terms in (
+        ("confidence", manifest.confidence, CONFIDENCE_TERMS),
+        ("documents.confidence", documents, DOCUMENT_TERMS),
+    ):
+        problems += [
+            f"manifest.{key}.{name}: wanted the terms {', '.join(terms)}"
+            for name in ("answer", "none")
+            if fitted is not None and set(getattr(fitted, name)) != set(terms)
+        ]
+    if manifest.documents is not None and manifest.documents.passages < 1:
+        problems.append(f"manifest.documents.passages: got {manifest.documents.passages}, wanted at least 1")
     model, io = manifest.model, manifest.io
     sizes = {
         f"defaults.{f.name}": getattr(manifest.defaults, f.name)

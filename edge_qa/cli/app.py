@@ -75,6 +75,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("converters.cli.import_model", "Turn an OpenVINO or ONNX model into a bundle.", "import_command"),
     "index": Entry("edge_qa.cli.documents.index", "Index folders of documents, to search and ask them."),
     "inspect": Entry("edge_qa.cli.inspect", "Show what a bundle or a checkpoint holds."),
+    "mcp": Entry("edge_qa.cli.documents.mcp", "Serve indexed documents to an assistant (MCP)."),
     "pack-native": Entry(
         "converters.cli.pack_native", "Prepare a bundle for the native engine of edge-qa-kernels.", "pack_native"
     ),

@@ -49,7 +49,8 @@ Shown = TypeVar("Shown", bound=Answer)
     "--documents",
     type=click.Path(path_type=Path),
     metavar="LIBRARY",
-    help="Answer from the documents that edge-qa index put into this file.",
+    help="Answer from the documents that edge-qa index put into this file. Without --min-confidence the limit for "
+    "false answers counts that the bundle knows for documents, if any; --min-confidence 0 gives every answer.",
 )
 @click.option(
     "--passages",
@@ -113,19 +114,15 @@ def ask(
             raise click.UsageError("give a text or --documents, not both")
         if shortlist is not None or max_windows is not None or timeout is not None:
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
-        if min_confidence is not None or within != "block":
-            raise click.UsageError("--min-confidence and --within are for a text")
-        # Imported here: a text needs no database, and the first answer comes sooner without one.
-
+        if within != "block":
+            raise click.UsageError("--within is for a text")
         # Imported here, because an answer from a text need not wait for SQLite.
         from edge_qa.cli.documents.cited_answers import cited_line
         from edge_qa.documents.index import DocumentIndex
 
         # The index first: a wrong name is found before a model is loaded.
         with DocumentIndex.open(documents) as index:
-            answerer = QuestionAnswerer.load(
-                bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
-            )
+            answerer = load()
             cited = [
                 (
                     question,
@@ -136,6 +133,7 @@ def ask(
                         passages=passages,
                         max_answer_len=max_answer_len,
                         no_answer_threshold=no_answer_threshold,
+                        min_confidence=min_confidence,
                         max_question_len=max_question_len,
                     ),
                 )

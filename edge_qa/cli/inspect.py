@@ -139,6 +139,8 @@ def describe(path: Path, manifest: Manifest) -> list[str]:
     facts += [("budget", _budget(name, budget)) for name, budget in (manifest.budgets or {}).items()]
     facts += [("lineage", _step(step)) for step in manifest.lineage]
     facts.append(("confidence", _confidence(manifest.confidence)))
+    documents = manifest.documents
+    facts.append(("of documents", _confidence(None if documents is None else documents.confidence, " --documents")))
     facts += [("score", _score(record)) for record in manifest.scores] or [("score", "none recorded")]
     return [f"{name + ':':22}{value}" for name, value in facts]
 
@@ -173,9 +175,9 @@ def _budget(name: str, budget: Budget) -> str:
     return f"{name}: {f1}, {latency}; tokens kept by layer {kept} (ranked by {budget.rule})"
 
 
-def _confidence(record: ConfidenceRecord | None) -> str:
+def _confidence(record: ConfidenceRecord | None, option: str = "") -> str:
     if record is None:
-        return "none; edge-qa calibrate-confidence fits one"
+        return f"none; edge-qa calibrate-confidence{option} fits one"
     limit = record.limit
     at = f"; {limit.min_confidence:.2f} for at most {limit.false_answers:.0%} false answers" if limit else ""
     return f"expected calibration error {record.expected_calibration_error:.3f} on {record.dataset}{at}"

@@ -5,6 +5,8 @@ import json
 import os
 from dataclasses import dataclass
 
+from edge_qa.documents.closeness import Closeness
+
 # Of the table `files`.
 FILE_COLUMNS = "path, sha256, bytes, kind, title, characters, pages, problem"
 
@@ -35,15 +37,15 @@ class IndexedFile:
 class Passage:
     """A passage that was found: `text` is the file's extracted text from `start` on, code points.
 
-    heading: the headings that it stands under. bm25: how well it fits the words, 0 or more; comparable within
-    one search only.
+    heading: the headings that it stands under. closeness: what it has in common with the words; passages are sorted
+    by its `score`, which is comparable within one search only.
     """
 
     file: IndexedFile
     start: int
     heading: str
     text: str
-    bm25: float
+    closeness: Closeness
 
     @property
     def end(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from edge_qa.documents.closeness import CLOSE, OPEN, Closeness, Lexicon
 from edge_qa.documents.folders import ReadingOptions
 from edge_qa.documents.found import FILE_COLUMNS, IndexedFile, Passage, file_of_row
 from edge_qa.documents.queries import gram_query, word_query
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from edge_qa.documents.cited_answers import CitedAnswer
 
 Result = TypeVar("Result")
+
+# So many passages are looked at more closely than BM25 does, at least.
+_CANDIDATES = 60
 
 # Of the parent of a forked process; SQLite does not allow the child to close them.
 _inherited: list[sqlite3.Connection | None] = []
@@ -81,7 +85,7 @@ class DocumentIndex:
             raise InputError(f"got {limit}", where="limit", wanted="at least 1")
         if not words.strip():
             raise InputError("is empty", where="words", remedy="give some words to search for")
-        return self._reading(lambda connection: _search(connection, words, limit))
+        return self._reading(lambda connection: _search(connection, self._local.lexicon, words, limit))
 
     def ask(
         self,
@@ -92,6 +96,7 @@ class DocumentIndex:
         passages: int | None = None,
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
+        min_confidence: float | None = None,
         max_question_len: int | None = None,
         budget: str | None = None,
     ) -> "list[CitedAnswer]":
@@ -112,6 +117,7 @@ class DocumentIndex:
             top_k=top_k,
             max_answer_len=max_answer_len,
             no_answer_threshold=no_answer_threshold,
+            min_confidence=min_confidence,
             max_question_len=max_question_len,
             budget=budget,
         )
@@ -157,7 +163,11 @@ class DocumentIndex:
             _inherited.append(self._local.connection)
             self._local.connection = None
         if getattr(self._local, "connection", None) is None:
-            self._local.connection, self._local.process = open_to_read(self.path), os.getpid()
+            opened = open_to_read(self.path)
+            with errors_of(self.path):
+                self._local.lexicon = Lexicon(opened)
+                opened.execute("PRAGMA query_only = 1")
+            self._local.connection, self._local.process = opened, os.getpid()
         connection: sqlite3.Connection = self._local.connection
         return connection
 
@@ -172,24 +182,34 @@ class DocumentIndex:
                 connection.execute("ROLLBACK")
 
 
-def _search(connection: sqlite3.Connection, words: str, limit: int) -> list[Passage]:
+def _search(connection: sqlite3.Connection, lexicon: Lexicon, words: str, limit: int) -> list[Passage]:
+    """The passages that BM25 ranks highest, sorted anew by all that they have in common with the words."""
+    most = max(limit, _CANDIDATES)
     scores: dict[int, float] = {}
-    for table, query in (("words", word_query(words)), ("grams", gram_query(words))):
-        if query is None:
-            continue
+    marked: dict[int, tuple[str, str]] = {}
+    if (query := word_query(words)) is not None:
+        for identity, rank, heading, text in connection.execute(
+            "SELECT rowid, rank, heading, highlight(words, 2, ?, ?) FROM words WHERE words MATCH ?"
+            " ORDER BY rank LIMIT ?",
+            (OPEN, CLOSE, query, most),
+        ):
+            scores[identity], marked[identity] = -rank, (heading, text)
+    if (query := gram_query(words)) is not None:
         found = connection.execute(
-            f"SELECT rowid, rank FROM {table} WHERE {table} MATCH ? ORDER BY rank LIMIT ?", (query, limit)
+            "SELECT rowid, rank FROM grams WHERE grams MATCH ? ORDER BY rank LIMIT ?", (query, most)
         )
         for identity, rank in found:
             scores[identity] = scores.get(identity, 0.0) - rank
-    best = sorted(scores, key=lambda identity: (-scores[identity], identity))[:limit]
-    return [_passage(connection, identity, scores[identity]) for identity in best]
+    rows = [(score, *marked.get(identity, ("", ""))) for identity, score in scores.items()]
+    closeness = dict(zip(scores, lexicon.closeness(words, rows), strict=True))
+    best = sorted(scores, key=lambda identity: (-closeness[identity].score, identity))[:limit]
+    return [_passage(connection, identity, closeness[identity]) for identity in best]
 
 
-def _passage(connection: sqlite3.Connection, identity: int, score: float) -> Passage:
+def _passage(connection: sqlite3.Connection, identity: int, closeness: Closeness) -> Passage:
     start, heading, text, *file = connection.execute(
         f"SELECT start, heading, text, {FILE_COLUMNS} FROM passages JOIN files ON files.id = file"
         " WHERE passages.id = ?",
         (identity,),
     ).fetchone()
-    return Passage(file_of_row(tuple(file)), start, heading, text, score)
+    return Passage(file_of_row(tuple(file)), start, heading, text, closeness)

@@ -1,8 +1,9 @@
 """A text with blocks -> passages: what is found, and what the model reads at once.
 
 A passage has 100 to 200 words where the text allows, begins and ends with a block, and repeats the end of the
-one before, so that what belongs together stands together in one of them. A block that is longer is cut between
-sentences. A heading stands with what follows it.
+one before, so that what belongs together stands together in one of them. A block that is longer is cut where the list
+items, rows and clauses in it begin, which no answer crosses (`edge_qa/text/blocks.py`), and those between sentences.
+A heading stands with what follows it.
 """
 
 import re
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 
 from edge_qa.documents.readers.extracted import Block, Extracted, one_line
 from edge_qa.documents.sentences import sentence_ends
+from edge_qa.text.blocks import block_starts
 
 # Words of a passage, and of the overlap between two.
 LEAST_WORDS, MOST_WORDS, OVERLAP_WORDS = 100, 200, 40
+# Code points of a long block that are looked at together.
+_PART = 262_144
 # Code points. A line of base64 is cut, too.
 _LONGEST_WORD, _LETTERS_PER_WORD = 60, 12
 # Scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters, Yi.
@@ -48,8 +52,9 @@ class _Piece:
 def cut(extracted: Extracted) -> Iterator[Stretch]:
     """Yield the passages of a text, in order."""
     group: list[_Piece] = []
+    words = 0
     for piece in _pieces(extracted):
-        if group and _begins_anew(group, piece):
+        if group and _begins_anew(words, piece):
             # A heading goes with what follows it.
             whole = len(group)
             while whole and group[whole - 1].level and not piece.record:
@@ -58,13 +63,14 @@ def cut(extracted: Extracted) -> Iterator[Stretch]:
                 kept, headings = group[:whole], group[whole:]
                 yield _passage(kept)
                 group = headings if piece.record or piece.level or headings else _overlap(kept)
+                words = sum(one.words for one in group)
         group.append(piece)
+        words += piece.words
     if group:
         yield _passage(group)
 
 
-def _begins_anew(group: list[_Piece], piece: _Piece) -> bool:
-    words = sum(one.words for one in group)
+def _begins_anew(words: int, piece: _Piece) -> bool:
     return piece.record or words + piece.words > MOST_WORDS or (piece.level > 0 and words >= LEAST_WORDS)
 
 
@@ -104,13 +110,34 @@ def _sized(text: str, block: Block) -> Iterator[tuple[int, int, int]]:
         yield block.start, block.end, words
         return
     start = block.start
-    for end in sentence_ends(text, block.start, block.end):
+    for end in _borders(text, block.start, block.end):
         words = count_words(text[start:end])
-        if words <= LEAST_WORDS:
+        if words > MOST_WORDS:
+            yield from _sentences(text, start, end)
+        elif words:
             yield _stripped(text, start, end), _last(text, start, end), words
-        else:
-            yield from _lines_or_words(text, start, end)
         start = end
+
+
+def _borders(text: str, start: int, end: int) -> Iterator[int]:
+    """Where what a reader sees as one ends inside a stretch, the last at `end`; looked for part by part."""
+    begin = start
+    while begin < end:
+        last = min(begin + _PART, end)
+        yield from (border for border in block_starts(text, begin, last).tolist() if border > start)
+        begin = last
+    yield end
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Stretches of a block too long for a passage: sentences, and what is no sentence in lines or words."""
+    for place in sentence_ends(text, start, end):
+        words = count_words(text[start:place])
+        if words <= LEAST_WORDS:
+            yield _stripped(text, start, place), _last(text, start, place), words
+        else:
+            yield from _lines_or_words(text, start, place)
+        start = place
 
 
 def _lines_or_words(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:

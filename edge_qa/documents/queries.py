@@ -27,11 +27,20 @@ _STOP_WORDS = frozenset(_STOP_WORDS_TEXT.split())
 _MOST_TERMS = 64
 
 
+def question_words(question: str) -> list[tuple[str, bool]]:
+    """Return the words of a question that tell something, as they stand in it, and whether each looks like a name.
+
+    A name has a capital or a digit in front. The first word has a capital in any case, so it is none.
+    """
+    words = _WORD.findall(question)
+    named = [(word, bool(place and word[0].isupper()) or word[0].isdigit()) for place, word in enumerate(words)]
+    return ([one for one in named if one[0].lower() not in _STOP_WORDS] or named)[:_MOST_TERMS]
+
+
 def word_query(question: str) -> str | None:
     """Return the FTS5 query for the words of a question, None if it has none."""
-    words = list(dict.fromkeys(word.lower() for word in _WORD.findall(question)))
-    telling = [word for word in words if word not in _STOP_WORDS] or words
-    return " OR ".join(f'"{word}"' for word in telling[:_MOST_TERMS]) or None
+    words = dict.fromkeys(word.lower() for word, _ in question_words(question))
+    return " OR ".join(f'"{word}"' for word in words) or None
 
 
 def gram_query(question: str) -> str | None:

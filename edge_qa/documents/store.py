@@ -18,6 +18,8 @@ FORMAT = 1
 _APPLICATION = 0x45515141  # "EQQA", in the file's header
 # Milliseconds to wait for another process that writes.
 _BUSY_MS = 30_000
+# Of words, which a question's words must be stemmed by, too.
+TOKENIZER = "porter unicode61 remove_diacritics 2"
 # Of the title and file name, of the headings, of the text.
 _WEIGHTS = (1.0, 1.0, 1.0)
 _SCHEMA = f"""
@@ -46,7 +48,7 @@ CREATE VIEW searchable AS
     SELECT passages.id AS id, files.title AS title, passages.heading AS heading, passages.text AS text
     FROM passages JOIN files ON files.id = passages.file;
 CREATE VIRTUAL TABLE words USING fts5(
-    title, heading, text, content='searchable', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
+    title, heading, text, content='searchable', content_rowid='id', tokenize='{TOKENIZER}'
 );
 CREATE VIRTUAL TABLE grams USING fts5(text, content='', tokenize="unicode61 categories 'L* M* N* Co'");
 INSERT INTO words(words, rank) VALUES ('rank', 'bm25({", ".join(map(str, _WEIGHTS))})');
@@ -55,7 +57,7 @@ PRAGMA user_version = {FORMAT};
 """
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """A connection that closes with the thread that has it."""
 
     def __del__(self) -> None:
@@ -97,7 +99,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         _check_header(path, empty_is_fine=True)
     with errors_of(path):
         connection = sqlite3.connect(
-            path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, factory=_Connection
+            path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False, factory=Connection
         )
     try:
         with errors_of(path):
@@ -143,11 +145,9 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             timeout=_BUSY_MS / 1000,
             isolation_level=None,
             check_same_thread=False,
-            factory=_Connection,
+            factory=Connection,
         )
     try:
-        with errors_of(path):
-            connection.execute("PRAGMA query_only = 1")
         _check_format(connection, path)
     except BaseException:
         connection.close()

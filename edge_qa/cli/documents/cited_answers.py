@@ -6,11 +6,12 @@ from edge_qa.documents.cited_answers import CitedAnswer
 def cited_line(answer: CitedAnswer) -> str:
     """Return the answer, how sure it is, where it stands, and the sentence around."""
     source = answer.source
+    sure = "" if answer.confidence is None else f"  confidence {answer.confidence:.0%}"
     if source is None:
-        return "(no answer)"
+        return f"(no answer){sure}"
     page = "" if source.page is None else f"  page {source.page}"
     text = " ".join(answer.text.split())
     sentence = " ".join(source.sentence.split())
-    line = f"{text}  {answer.score:.1%}  {source.path}{page}  characters {source.start}-{source.end}: {sentence}"
+    line = f"{text}  {answer.score:.1%}{sure}  {source.path}{page}  characters {source.start}-{source.end}: {sentence}"
     # A file name that is not UTF-8 holds lone surrogates, which a terminal does not take.
     return line.encode("utf-8", "backslashreplace").decode()

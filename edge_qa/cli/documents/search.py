@@ -39,7 +39,8 @@ def _as_json(passage: Passage) -> dict[str, Any]:
         "page": passage.page,
         "start": passage.start,
         "end": passage.end,
-        "bm25": passage.bm25,
+        "score": passage.closeness.score,
+        "bm25": passage.closeness.bm25,
         "text": passage.text,
     }
 

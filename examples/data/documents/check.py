@@ -55,6 +55,7 @@ class Question:
     question: str
     answers: list[Answer]
     part: str | None = None
+    of: str | None = None  # the question that this one says in other words
 
 
 def read_text(path: Path) -> str:
@@ -139,6 +140,18 @@ def check_open(questions: list[Question], texts: dict[str, str], problems: list[
         check_answers(question, texts[question.document], problems)
 
 
+def check_paraphrases(questions: list[Question], originals: list[Question], problems: list[str]) -> None:
+    known = {question.id: question for question in originals}
+    for question in questions:
+        original = known.get(question.of or "")
+        if original is None or not original.answers:
+            problems.append(f"{question.id}: {question.of} is no question with an answer")
+        elif (question.answers, question.document) != (original.answers, original.document):
+            problems.append(f"{question.id}: its answers are not those of {question.of}")
+        elif question.question.lower() == original.question.lower():
+            problems.append(f"{question.id}: says the same as {question.of}")
+
+
 def table(questions: list[Question]) -> str:
     documents = {(question.document, question.kind, question.part) for question in questions}
     columns = {
@@ -168,17 +181,19 @@ def main() -> int:
     }
     questions = read_questions("questions.jsonl", problems)
     open_questions = read_questions("open_questions.jsonl", problems)
+    paraphrases = read_questions("paraphrased_questions.jsonl", problems)
     if "--table" in sys.argv[1:]:
         print(table(questions))
         return 0
 
-    ids = Counter(question.id for question in questions + open_questions)
+    ids = Counter(question.id for question in questions + open_questions + paraphrases)
     problems += [f"{name}: id used {times} times" for name, times in ids.items() if times > 1]
     wordings = Counter((question.document, question.question.lower()) for question in questions)
     problems += [f"{key}: asked {times} times" for key, times in wordings.items() if times > 1]
     check_documents(texts, problems)
     check_questions(questions, texts, problems)
     check_open(open_questions, texts, problems)
+    check_paraphrases(paraphrases, questions + open_questions, problems)
     if table(questions) not in read_text(FOLDER / "README.md"):
         problems.append("README.md: its table is out of date, see --table")
 
@@ -188,7 +203,7 @@ def main() -> int:
     unanswerable = sum(not question.answers for question in questions)
     print(
         f"ok: {len(texts)} documents, {len(questions)} questions ({unanswerable} unanswerable), "
-        f"{len(open_questions)} open questions"
+        f"{len(open_questions)} open questions, {len(paraphrases)} paraphrases"
     )
     return 0
 

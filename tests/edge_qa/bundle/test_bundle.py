@@ -93,8 +93,8 @@ def test_a_missing_file_is_named(copy, name):
 
 
 def test_a_newer_format_is_refused_by_name(copy):
-    rewrite(copy, lambda raw: raw.update(format=4))
-    with pytest.raises(BundleError, match="bundle format 4, this release reads formats 1 to 3; install a newer"):
+    rewrite(copy, lambda raw: raw.update(format=5))
+    with pytest.raises(BundleError, match="bundle format 5, this release reads formats 1 to 4; install a newer"):
         Bundle.load(copy)
 
 
@@ -107,7 +107,15 @@ def test_a_bundle_of_the_first_format_is_read():
     assert manifest.to_bytes() == content
 
 
-@pytest.mark.parametrize("number", [1, 2])
+def test_a_bundle_of_the_third_format_is_read(bundle):
+    # As that release wrote it: the manifest without `documents`, its digest over what is left.
+    manifest = replace(Bundle.load(bundle).manifest, format=3)
+    content = replace(manifest, digest=manifest.compute_digest()).to_bytes()
+    assert "documents" not in json.loads(content)
+    assert read_manifest(content, "bundle.json").to_bytes() == content
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_key_of_a_later_format_is_refused_in_an_earlier_one(copy, number):
     rewrite(copy, lambda raw: raw.update(format=number))
     with pytest.raises(BundleError, match="altered after it was written"):

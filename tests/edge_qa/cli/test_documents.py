@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_qa.inference.native.library import this_library
+
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLE = ROOT / "examples" / "models" / "minilm-squad-small-int8"
 QUESTION = "What is the monthly rent of the shop?"
@@ -115,6 +117,40 @@ def test_what_is_no_citation(command, library, tmp_path, content):
 def test_options_that_do_not_go_together(command, library, arguments):
     given = [str(library) if argument == "LIBRARY" else argument for argument in arguments]
     assert command("ask", BUNDLE, QUESTION, *given).code == 2
+
+
+@pytest.mark.skipif(
+    this_library() is None or this_library().best_path() is None,
+    reason="edge-qa-kernels is not installed, or this CPU cannot run it",
+)
+def test_the_native_engine_answers_from_documents(command, library):
+    answers = {
+        engine: command("ask", BUNDLE, QUESTION, "--documents", library, "--engine", engine, "--json").json
+        for engine in ("openvino", "native")
+    }
+    found = {engine: answer["answers"][0] for engine, (answer,) in answers.items()}
+    assert found["native"]["text"] == "1,980 euros"
+    assert found["native"]["source"] == found["openvino"]["source"]
+    # Both compute in 8 bits, and not alike to the last bit.
+    assert found["native"]["rank"] == pytest.approx(found["openvino"]["rank"], abs=1.0)
+    assert found["native"]["rank"] != found["openvino"]["rank"]
+
+
+def test_mcp_without_its_extra_is_one_line(library, tmp_path):
+    # An interpreter that finds the project and its core packages, and no SDK.
+    (tmp_path / "mcp.py").write_text("raise ModuleNotFoundError(\"No module named 'mcp'\", name='mcp')")
+    run = [sys.executable, "-m", "edge_qa", "mcp", str(library), "--bundle", str(BUNDLE)]
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(run, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: mcp is not installed; pip install 'edge-qa[mcp]' brings it\n"
+
+
+def test_mcp_finds_a_wrong_name_before_it_loads_a_model(command, tmp_path):
+    pytest.importorskip("mcp", reason="the extra mcp is not installed")
+    result = command("mcp", tmp_path / "none.db", "--bundle", BUNDLE)
+    assert (result.code, result.out) == (4, "")
+    assert "does not exist" in result.err
 
 
 def test_what_is_no_index(command, folder, tmp_path):

@@ -1,12 +1,15 @@
 """Questions to an index: answers with the place that they stand at."""
 
 import dataclasses
+import math
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from edge_qa import CitedAnswer, DocumentIndex, InputError, QuestionAnswerer, verify_citation
+from edge_qa.bundle.manifest import DOCUMENT_TERMS, ConfidenceRecord, DocumentsRecord, RiskLimit
+from edge_qa.text.blocks import block_starts
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = "What is the monthly rent of the shop?"
@@ -67,10 +70,71 @@ def test_nothing_that_fits_is_none(qa, index):
     assert qa.ask(index, "Xylophone quarks?", top_k=3) == [CitedAnswer("", 0.0, 0, 0)]
 
 
+def test_no_answer_crosses_a_border_of_its_file(qa, tmp_path):
+    folder = tmp_path / "kitchen"
+    folder.mkdir()
+    lines = [f"- item {number} of the list of the kitchen costs {number} euros" for number in range(60)]
+    (folder / "list.txt").write_text("\n".join(lines))
+    index = DocumentIndex.build([folder], tmp_path / "kitchen.db")
+    borders = block_starts((folder / "list.txt").read_text()).tolist()
+    assert len(borders) == 59
+    for answer in qa.ask(index, "What do item 7 and item 8 of the list of the kitchen cost?", top_k=20):
+        assert not any(answer.start < border < answer.end for border in borders)
+
+
 def test_a_passage_without_tokens_is_no_error(qa, index, folder):
     (folder / "odd.txt").write_text("\u200b\u200b")
     index.update([folder])
     assert qa.ask(index, QUESTION)[0].text == "1,980 euros"
+
+
+class TestConfidence:
+    """Weights of the margin alone, so that the expected values can be worked out from `rank` and closeness."""
+
+    WEIGHTS = dict.fromkeys(DOCUMENT_TERMS, 0.0) | {"constant": -8.0, "margin": 1.0}
+
+    @pytest.fixture
+    def sure(self, qa, monkeypatch):
+        limit = RiskLimit(0.1, 0.5, 100, 0.9)
+        none = dict.fromkeys(DOCUMENT_TERMS, 0.0) | {"constant": 8.0, "margin": -1.0}
+        fitted = ConfidenceRecord(self.WEIGHTS, none, "data", "", 0, 100, 0.01, (), (), limit)
+        monkeypatch.setattr(
+            qa, "manifest", dataclasses.replace(qa.manifest, documents=DocumentsRecord(10, 2.0, fitted))
+        )
+        return qa
+
+    def test_a_bundle_without_one_has_none(self, qa, index):
+        assert qa.ask(index, QUESTION)[0].confidence is None
+        assert qa.ask(index, QUESTION, min_confidence=0)[0].confidence is None
+        with pytest.raises(InputError, match="no confidence for answers from documents"):
+            qa.ask(index, QUESTION, min_confidence=0.1)
+
+    def test_an_answer_has_it(self, sure, index):
+        (answer,) = sure.ask(index, QUESTION)
+        (passage,) = (one for one in index.search(QUESTION) if one.file.path == answer.source.path)
+        margin = answer.rank - 2 * passage.closeness.score
+        assert answer.confidence == pytest.approx(1 / (1 + math.exp(8 - margin)))
+        assert answer.text == "1,980 euros"
+        assert answer.confidence > 0.5
+
+    def test_what_is_not_sure_enough_is_none(self, sure, index):
+        question = "Who is the owner of the shop?"
+        (unsure,) = sure.ask(index, question, min_confidence=0)
+        assert unsure.text
+        assert unsure.confidence < 0.5
+        (none,) = sure.ask(index, question)  # at the limit of the bundle
+        assert (none.text, none.source, none.score) == ("", None, 0.0)
+        assert none.confidence == pytest.approx(1 - unsure.confidence)
+        (again,) = sure.ask(index, question, min_confidence=unsure.confidence)
+        assert again == unsure
+
+    def test_nothing_found_is_none_for_sure(self, sure, index):
+        assert sure.ask(index, "Xylophone quarks?") == [CitedAnswer("", 0.0, 0, 0, confidence=1.0)]
+
+    @pytest.mark.parametrize("least", [-0.1, 1.5, float("nan")])
+    def test_what_is_no_confidence(self, sure, index, least):
+        with pytest.raises(InputError, match="min_confidence: got"):
+            sure.ask(index, QUESTION, min_confidence=least)
 
 
 @pytest.mark.parametrize(

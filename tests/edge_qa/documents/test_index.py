@@ -44,7 +44,7 @@ def test_an_index_is_built_and_searched(folder, library):
         assert passage.text == "The rent is 900 euros.\n\nIt is due on the first of the month."
         assert (passage.start, passage.end, passage.page) == (0, 60, None)
         assert passage.file.path == str(folder.resolve() / "rent.txt")
-        assert passage.bm25 > 0
+        assert passage.closeness.bm25 > 0
     assert sorted(path.name for path in library.parent.iterdir()) == ["docs", "library.db"]
 
 

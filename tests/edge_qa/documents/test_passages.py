@@ -1,12 +1,18 @@
 """Passages: their size, borders, overlap and headings."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_qa.documents.passages import LEAST_WORDS, MOST_WORDS, OVERLAP_WORDS, count_words, cut
 from edge_qa.documents.readers.extracted import Block, Extracted
+from edge_qa.documents.readers.kinds import kind_of, read
 from edge_qa.documents.readers.plain import read_markdown, read_text
+from edge_qa.text.blocks import block_starts
+
+DOCUMENTS = Path(__file__).resolve().parents[3] / "examples" / "data" / "documents" / "texts"
 
 
 def words(count: int, name: str = "w") -> str:
@@ -39,6 +45,25 @@ def test_a_long_paragraph_is_cut_between_sentences():
     found = texts(read_text(" ".join(sentences)))
     assert found[0] == " ".join(sentences[:6])
     assert found[1] == " ".join(sentences[5:10])  # 30 words of overlap
+
+
+def test_a_long_list_is_cut_between_its_items():
+    items = [f"- {words(27, chr(65 + number))}\n  and a second line" for number in range(12)]
+    found = texts(read_text("\n".join(items)))
+    assert found == ["\n".join(items[:6]), "\n".join(items[5:11]), "\n".join(items[10:])]
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENTS.glob("*/*")), ids=lambda path: path.name)
+def test_passages_of_the_documents_begin_and_end_where_a_reader_sees_a_border(path):
+    kind = kind_of(path)
+    assert kind is not None
+    extracted = read(path.read_bytes(), kind)
+    text = extracted.text
+    borders = {0, len(text), *block_starts(text).tolist()}
+    for one in cut(extracted):
+        # The white space between two blocks belongs to neither.
+        assert borders & set(range(len(text[: one.start].rstrip()), one.start + 1))
+        assert borders & set(range(one.end, len(text) - len(text[one.end :].lstrip()) + 1))
 
 
 @pytest.mark.parametrize("text", [words(1000), "\n".join(["one line of a log"] * 300), "x" * 50_000, "文" * 5000])
