@@ -22,6 +22,8 @@ OWNERS = {
     "pypdfium2": {"edge_qa/documents/readers/pdf.py"},
     "haystack": {"edge_qa/integrations/haystack.py"},
     "mlserver": {"edge_qa/integrations/servers/mlserver.py"},
+    "ray": {"edge_qa/integrations/ray_batch/cluster.py", "edge_qa/integrations/ray_data.py"},
+    "pyarrow": {"edge_qa/integrations/ray_batch/parquet.py"},
     "pyovms": {"edge_qa/integrations/servers/ovms.py"},
     "triton_python_backend_utils": {"edge_qa/integrations/servers/triton.py"},
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},
