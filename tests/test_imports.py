@@ -23,6 +23,8 @@ OWNERS = {
     "haystack": {"edge_qa/integrations/haystack.py"},
     **{name: {"edge_qa/integrations/mcp_server.py"} for name in ("mcp", "mcp_types", "pydantic")},
     "mlserver": {"edge_qa/integrations/servers/mlserver.py"},
+    "ray": {"edge_qa/integrations/ray_batch/cluster.py", "edge_qa/integrations/ray_data.py"},
+    "pyarrow": {"edge_qa/integrations/ray_batch/parquet.py"},
     "pyovms": {"edge_qa/integrations/servers/ovms.py"},
     "triton_python_backend_utils": {"edge_qa/integrations/servers/triton.py"},
     "openvino": {"edge_qa/_openvino.py", "converters/torch_export/transformers_model.py"},

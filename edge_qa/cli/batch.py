@@ -25,7 +25,7 @@ from edge_qa.cli.options import (
 )
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError, ResourceError
-from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows
+from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows, lines_failed
 from edge_qa.evaluation.arriving_lines import ArrivingLines
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
@@ -68,6 +68,29 @@ _SYNC_SECONDS = 5.0
 )
 @cache_option
 @budget_option
+@click.option(
+    "--on",
+    type=click.Choice(["here", "ray"]),
+    default="here",
+    show_default=True,
+    help="Answer in this process, or by workers on a Ray cluster, with a folder of parts as --output.",
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS|auto",
+    help="With --on ray: use this cluster, auto for the one that runs here; one on this machine alone by default.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="With --on ray: so many models run at once, each with --threads cores, by default 1; as many as fit by "
+    "default.",
+)
+@click.option(
+    "--part-lines",
+    type=click.IntRange(min=1),
+    help="With --on ray: so many lines are a part of the output; 500 by default.",
+)
 def batch(
     bundle: Path,
     source: str,
@@ -88,6 +111,10 @@ def batch(
     threads: int | None,
     cache: str | None,
     budget: str,
+    on: str,
+    address: str | None,
+    workers: int | None,
+    part_lines: int | None,
 ) -> None:
     """Answer questions from JSON lines of {"question": ..., "context": ..., "id": ...}.
 
@@ -96,10 +123,15 @@ def batch(
     where it has none; --resume compares nothing but ids. Exit code 4 if any line had an error.
 
     Files of SQuAD, arrays of JSON and plain text (.txt) are read as well, gzipped or not; blank lines are passed over.
+    With --on ray FILE may be a folder of JSON lines or Parquet.
     """
     if resume and output is None:
         raise click.UsageError("--resume needs --output")
-    if output is not None:
+    if on == "here" and (address is not None or workers is not None or part_lines is not None):
+        raise click.UsageError("--address, --workers and --part-lines are for --on ray")
+    if on == "ray" and (output is None or source == "-"):
+        raise click.UsageError("--on ray needs a file or a folder to read, and a folder as --output")
+    if output is not None and on == "here":
         check_file(output, force=force or resume, sources=[bundle] if source == "-" else [bundle, source])
         if source == "-" and output.exists() and os.path.samestat(os.fstat(sys.stdin.fileno()), output.stat()):
             raise InputError("is what standard input reads", where=output, remedy="give another name")
@@ -114,6 +146,27 @@ def batch(
         max_question_len=max_question_len,
         within=within,
     )
+    if on == "ray":
+        assert output is not None
+        # Imported here, because Ray takes seconds.
+        from edge_qa.cli.batch_on_ray import batch_on_ray
+
+        batch_on_ray(
+            bundle,
+            source,
+            output,
+            options,
+            precision=precision,
+            budget=budget,
+            engine=engine,
+            address=address,
+            workers=workers,
+            threads=threads,
+            part_lines=part_lines,
+            resume=resume,
+            force=force,
+        )
+        return
     answerer = QuestionAnswerer.load(
         bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
     )
@@ -146,11 +199,7 @@ def batch(
             if total:
                 show("batch", min(number, total), total)
     if failed:
-        raise InputError(
-            f"{failed} line{'s' * (failed > 1)} could not be used",
-            where=source,
-            remedy="their lines in the output say why" if failed > 1 else "its line in the output says why",
-        )
+        raise lines_failed(failed, source)
 
 
 class _Sink:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from edge_qa.answerer import QuestionAnswerer
+from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.rows import Row
 from edge_qa.inference.batching import BATCH
@@ -42,14 +42,14 @@ class AnsweredRow:
     failed: bool
 
 
-def answered_rows(
+def answers_of_rows(
     answerer: QuestionAnswerer,
     rows: Iterable[Row],
     options: AnswerOptions,
     *,
     at_hand: Callable[[], bool] | None = None,
-) -> Iterator[AnsweredRow]:
-    """Yield a line for each row, in the order given: {"id", "answers"} or {"id", "error"}.
+) -> Iterator[tuple[Row, list[Answer] | InputError]]:
+    """Yield each row, in the order given, and its answers, or the error that says why it has none.
 
     at_hand: says whether the next row can be had at once; where it cannot, all rows so far are answered first.
     Raises InputError for options that this bundle cannot honour, and what the rows raise.
@@ -78,19 +78,49 @@ def answered_rows(
     for outcome in outcomes:
         row = outcome.item.row
         if outcome.error is not None:
-            found: dict[str, Any] = {"error": str(outcome.error)}
-        else:
-            answers = answerer.answers(
+            yield row, outcome.error
+            continue
+        yield (
+            row,
+            answerer.answers(
                 outcome.spans(),
                 row.context,
                 top_k=options.top_k,
                 no_answer_threshold=options.no_answer_threshold,
                 min_confidence=options.min_confidence,
                 partial=outcome.item.partial,
-            )
+            ),
+        )
+
+
+def answered_rows(
+    answerer: QuestionAnswerer,
+    rows: Iterable[Row],
+    options: AnswerOptions,
+    *,
+    at_hand: Callable[[], bool] | None = None,
+) -> Iterator[AnsweredRow]:
+    """Yield a line for each row, in the order given: {"id", "answers"} or {"id", "error"}.
+
+    Raises what `answers_of_rows` raises.
+    """
+    for row, answers in answers_of_rows(answerer, rows, options, at_hand=at_hand):
+        found: dict[str, Any]
+        if failed := isinstance(answers, InputError):
+            found = {"error": str(answers)}
+        else:
             found = {"answers": [asdict(answer) for answer in answers]}
         line = json.dumps({"id": row.id, **found}, ensure_ascii=False).encode() + b"\n"
-        yield AnsweredRow(line, failed="error" in found)
+        yield AnsweredRow(line, failed)
+
+
+def lines_failed(count: int, source: object) -> InputError:
+    """Return the error to end with where lines of the output are errors."""
+    return InputError(
+        f"{count} line{'s' * (count > 1)} could not be used",
+        where=source,
+        remedy="their lines in the output say why" if count > 1 else "its line in the output says why",
+    )
 
 
 class _RowReading(Reading):

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from edge_qa.errors import InputError
 from edge_qa.evaluation.example import Place
@@ -45,6 +45,15 @@ def stream_rows(stream: IO[bytes], name: str) -> Iterator[Row]:
         raise InputError(
             f"damaged gzip ({error})", where=name, wanted="a whole file", remedy="download it again"
         ) from error
+
+
+def row_of(value: Any, number: int) -> Row:
+    """Return the row of one JSON object, the `number`th of its file; its error says what is wrong with it."""
+    try:
+        (place,) = line_places(value, number)
+    except (InputError, ValueError) as error:
+        return Row(number, error=str(error))
+    return _row(place)
 
 
 def is_lines(start: bytes) -> bool:

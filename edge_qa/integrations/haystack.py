@@ -137,7 +137,8 @@ class EdgeQAReader:
         _check_top_k(wanted)
         answerer = self._loaded()
         answerer.check_confidence(self.min_confidence)
-        answerer.windows(query, "a", max_question_len=self.max_question_len, within=self.within)  # the query alone
+        # The query alone: what is wrong with it is no matter of the documents.
+        next(answerer.windows(query, "a", max_question_len=self.max_question_len, within=self.within))
         candidates, found = self._candidates(answerer, query, documents, wanted)
         chosen = _best(candidates, wanted)
         if not chosen and found:

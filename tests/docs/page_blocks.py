@@ -16,7 +16,7 @@ SHOWN = frozenset({"text", "json", "ini", "dockerfile"})
 _FENCE = re.compile(
     r"^(?P<marks>(?:<!-- [^\n]* -->\n)*)```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_MARK = re.compile(r"<!-- (?P<name>not run|slow|exit|output varies|needs)(?:: (?P<value>.+?))? -->")
+_MARK = re.compile(r"<!-- (?P<name>not run|slow|exit|output varies|block needs)(?:: (?P<value>.+?))? -->")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def blocks_of(path: Path) -> list[Block]:
                 slow="slow" in marks,
                 exit=int(marks.get("exit") or 0),
                 varies="output varies" in marks,
-                needs=marks.get("needs"),
+                needs=marks.get("block needs"),
             )
         )
     return found

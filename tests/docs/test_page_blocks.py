@@ -29,7 +29,7 @@ edge-qa train
 
 <!-- slow -->
 <!-- output varies -->
-<!-- needs: haystack -->
+<!-- block needs: haystack -->
 ```python
 print(1)
 ```

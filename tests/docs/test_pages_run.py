@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,7 +82,9 @@ def _shell(block: Block, place: Path) -> tuple[int, str]:
 def _python(block: Block, names: dict[str, object]) -> str:
     """Run the block in this process; the blocks of a page share their names."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        if block.needs is not None:
+            warnings.simplefilter("ignore")  # what another library warns of is its own matter
         exec(compile(block.code, f"line {block.line}", "exec"), names)
     return printed.getvalue()
 
