@@ -108,6 +108,16 @@ class Artefacts:
 
         quantize(source, folder, calibration=self.calibration)
 
+    def _make_native(self, folder: Path) -> None:
+        from calibration.quantization.quantize import quantize
+
+        quantize(self.path("fp16"), folder, engine="native")
+
+    def _make_native_small(self, folder: Path) -> None:
+        from converters.native.bundle import pack_native
+
+        pack_native(self.path("compacted"), folder)
+
     def _make_compacted(self, folder: Path) -> None:
         from calibration.sparsity.sparsify import sparsify
         from converters.conversion import convert

@@ -36,14 +36,22 @@ class Contender:
 
 
 def _ours(
-    name: str, label: str, bundle: str, precision: str = "f32", budget: str | None = None, *, cache: bool = False
+    name: str,
+    label: str,
+    bundle: str,
+    precision: str = "f32",
+    budget: str | None = None,
+    *,
+    cache: bool = False,
+    engine: str = "openvino",
 ) -> Contender:
     def job(artefacts: Artefacts, threads: int) -> dict[str, Any]:
         folder = str(artefacts.compiled()) if cache else None
-        options = {"precision": precision, "budget": budget, "cache": folder}
+        options = {"precision": precision, "budget": budget, "cache": folder, "engine": engine}
         return {"bundle": str(artefacts.path(bundle)), "threads": threads} | options
 
-    return Contender(name, label, "edge-qa", "edge_qa_bundle.py", job, 4 * _GIGABYTE // 10)
+    environment = "edge-qa-native" if engine == "native" else "edge-qa"
+    return Contender(name, label, environment, "edge_qa_bundle.py", job, 4 * _GIGABYTE // 10)
 
 
 def _raw(name: str, label: str, bundle: str) -> Contender:
@@ -84,6 +92,8 @@ CONTENDERS = {
         _ours("edge-qa-int8-bf16", "Edge QA INT8, the rest in bf16", "int8", precision="bf16"),
         _ours("edge-qa-int8-budget", "Edge QA INT8 + budget fast", "budget", budget="fast"),
         _ours("edge-qa-compacted", "Edge QA INT8, compacted", "compacted"),
+        _ours("edge-qa-native", "Edge QA native engine", "native", engine="native"),
+        _ours("edge-qa-native-small", "Edge QA native engine, compacted", "native-small", engine="native"),
         _ours("edge-qa-fp16", "Edge QA FP16, run in f32", "fp16"),
         _ours("edge-qa-bf16", "Edge QA FP16, run in bf16", "fp16", precision="bf16"),
         _optimum("optimum-int8", "optimum-intel INT8 (its own quantizer)", "optimum-int8"),

@@ -23,7 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 # What CUDA's libraries need while they are unpacked, and afterwards.
 _ROOM_FOR_CUDA = 15 * 10**9
-_PACKAGES_SHOWN = ("edge-qa", "openvino", "torch", "torchvision", "transformers", "optimum-intel", "nncf", "onnx")
+_PACKAGES_SHOWN = (
+    "edge-qa",
+    "edge-qa-kernels",
+    "openvino",
+    "torch",
+    "torchvision",
+    "transformers",
+    "optimum-intel",
+    "nncf",
+    "onnx",
+)
 _PACKAGES_SHOWN = (*_PACKAGES_SHOWN, "onnxruntime", "tokenizers", "numpy")
 _LIST = (
     "import json; from importlib import metadata; "
@@ -41,7 +51,8 @@ class Spec:
     works: Python code that must run in it. spare: a package to remove where that fails; pip may bring builds of
     torch and torchvision that do not fit each other. base: another environment whose packages it sees as well.
     cuda: torch is meant as PyPI has it, without a look at the place of the CPU builds.
-    for_size: made only to be measured, then removed.
+    for_size: made only to be measured, then removed. own_code, kernels: with Edge QA, with edge-qa-kernels of this
+    checkout.
     """
 
     name: str
@@ -51,12 +62,19 @@ class Spec:
     cuda: bool = False
     for_size: bool = False
     own_code: bool = False
+    kernels: bool = False
 
 
 SPECS = {
     spec.name: spec
     for spec in (
         Spec("edge-qa", "from edge_qa import QuestionAnswerer", own_code=True),
+        Spec(
+            "edge-qa-native",
+            "import edge_qa_kernels; from edge_qa import QuestionAnswerer",
+            own_code=True,
+            kernels=True,
+        ),
         Spec("transformers", "from transformers import pipeline"),
         Spec("optimum-intel", "from optimum.intel import OVModelForQuestionAnswering", spare="torchvision"),
         Spec("onnxruntime", "import onnxruntime, tokenizers, numpy"),
@@ -122,6 +140,8 @@ def _make(spec: Spec, folder: Path, place: Path) -> Environment:
     _pip(python, *options)
     if spec.own_code:
         _install_own_code(python)
+    if spec.kernels:
+        _install_kernels(python)
     note = _mend(spec, python)
     size = folder_bytes(folder) - bare_bytes(place)
     versions = json.loads(_run(python, "-c", _LIST))
@@ -208,8 +228,23 @@ def _install_own_code(python: Path) -> None:
         _pip(python, "--constraint", str(RIVALS / "edge-qa.txt"), str(copy))
 
 
+def _install_kernels(python: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary, "kernels")
+        shutil.copytree(ROOT / "kernels", copy, ignore=shutil.ignore_patterns("__pycache__", "build"))
+        _pip(python, str(copy))
+
+
+def kernel_sources() -> list[Path]:
+    """Return the files that the kernels are built from."""
+    folder = ROOT / "kernels"
+    parts = [path for name in ("source", "include", "python") for path in (folder / name).rglob("*") if path.is_file()]
+    kept = [path for path in parts if "__pycache__" not in path.parts]
+    return [folder / "CMakeLists.txt", folder / "pyproject.toml", *sorted(kept)]
+
+
 def _fingerprint(spec: Spec) -> str:
-    sources = own_sources() if spec.own_code else []
+    sources = [*(own_sources() if spec.own_code else []), *(kernel_sources() if spec.kernels else [])]
     return hash_of([RIVALS / f"{spec.name}.txt", *sources]) + sys.version
 
 

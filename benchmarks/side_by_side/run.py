@@ -20,6 +20,7 @@ from benchmarks.side_by_side.environments import (
     InstallError,
     all_sources,
     hash_of,
+    kernel_sources,
     measuring_sources,
     own_sources,
     prepare,
@@ -91,6 +92,7 @@ class Plan:
             "code": hash_of(
                 [
                     *(own_sources() if len(self.given) == len(BUNDLES) else all_sources()),
+                    *(kernel_sources() if any(name.startswith("edge-qa-native") for name in self.only) else []),
                     *rival_sources(),
                     *measuring_sources(),
                 ]

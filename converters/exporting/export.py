@@ -30,6 +30,7 @@ class Target:
 
 
 TARGETS: dict[str, Target] = {
+    "extension": Target("converters.exporting.extension", "OpenVINO with the native engine as an extension: tensors"),
     "mlserver": Target("converters.exporting.mlserver", "MLServer: text in, answers out"),
     "ovms": Target("converters.exporting.ovms", "OpenVINO Model Server: tensors, and text through its Python node"),
     "triton": Target("converters.exporting.triton", "Triton: tensors, and text through its Python backend"),

@@ -51,32 +51,56 @@ EDGE_QA_APART void make_queries(const Call& call, Scratch& scratch, const Attent
     }
 }
 
-// Keys of rows `row` .. of an example, into panels of 16 tokens.
+// Keys of rows of an example, into panels of 16 tokens; `rows` begins at a multiple of 4.
 EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
                              const float* scales, const Rows& to, int first_row, int rows) {
   const size_t wide = call.product_stride;
   linear_into(attention.key, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.key_size, padded = round_up(size, kKeyStep), heads = attention.heads;
   const size_t row_count = call.row_count, stride = call.key_stride;
-  alignas(64) uint8_t codes_of[kMostHeadSize + 64];
-  __builtin_memset(codes_of, 0x80, sizeof codes_of);
-  for (int r = 0; r < rows; r++) {
-    const size_t row = first_row + r;
-    for (int head = 0; head < heads; head++) {
-      const float scale = quantize_head<128>(scratch.values + r * wide + head * size, size, codes_of);
-      uint8_t* panel = reinterpret_cast<uint8_t*>(to.keys) + (head * row_count + row / 16 * 16) * stride + row % 16 * 4;
-      int32_t sum = 0;
-      for (int i = 0; i < size; i += 16) sum += sum_of_bytes(codes_of + i) - 16 * 128;
-      for (int i = 0; i < padded; i += 4) {
-        uint32_t four;
-        __builtin_memcpy(&four, codes_of + i, 4);
-        four ^= 0x80808080u;
-        __builtin_memcpy(panel + i * 16, &four, 4);
+  alignas(64) uint8_t four[4][kMostHeadSize + 64];
+  // After a head's last channel the codes are zero.
+  for (uint8_t* one : four) __builtin_memset(one + size, 0x80, padded + 16 - size);
+  for (int head = 0; head < heads; head++)
+    for (int r = 0; r < rows; r += 4) {
+      const size_t row = first_row + r, place = head * row_count + row;
+      for (int i = 0; i < 4; i++) {
+        if (r + i >= rows) {  // rows that `pad_keys` says are none
+          __builtin_memset(four[i], 0x80, padded);
+          continue;
+        }
+        to.key_scales[place + i] = quantize_head<128>(scratch.values + (r + i) * wide + head * size, size, four[i]);
+        int32_t sum = 0;
+        for (int k = 0; k < size; k += 16) sum += sum_of_bytes(four[i] + k) - 16 * 128;
+        to.key_starts[place + i] = -128 * sum;
       }
-      to.key_starts[head * row_count + row] = -128 * sum;
-      to.key_scales[head * row_count + row] = scale;
+      // Four tokens of each four channels side by side.
+      uint8_t* panel = reinterpret_cast<uint8_t*>(to.keys) + place / 16 * 16 * stride + row % 16 * 4;
+      int k = 0;
+#if defined(EDGE_QA_LANES_512) || defined(EDGE_QA_LANES_256)
+      const __m128i flip = _mm_set1_epi8(static_cast<char>(0x80));
+      for (; k + 16 <= padded; k += 16) {
+        __m128i c[4];
+        repeat<4>([&](auto i) EDGE_QA_INLINE_LAMBDA {
+          c[i] = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(four[i] + k)), flip);
+        });
+        const __m128i low01 = _mm_unpacklo_epi32(c[0], c[1]), high01 = _mm_unpackhi_epi32(c[0], c[1]);
+        const __m128i low23 = _mm_unpacklo_epi32(c[2], c[3]), high23 = _mm_unpackhi_epi32(c[2], c[3]);
+        uint8_t* out = panel + k * 16;
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_unpacklo_epi64(low01, low23));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 64), _mm_unpackhi_epi64(low01, low23));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 128), _mm_unpacklo_epi64(high01, high23));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 192), _mm_unpackhi_epi64(high01, high23));
+      }
+#endif
+      for (; k < padded; k += 4)
+        for (int i = 0; i < 4; i++) {
+          uint32_t codes_of;
+          __builtin_memcpy(&codes_of, four[i] + k, 4);
+          codes_of ^= 0x80808080u;
+          __builtin_memcpy(panel + k * 16 + i * 4, &codes_of, 4);
+        }
     }
-  }
 }
 
 // Values of rows of an example, into panels of 16 channels; `rows` begins at a multiple of 4.
@@ -98,9 +122,7 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
         }
         const float scale =
             quantize_head<0>(scratch.values + (r + i) * wide + head * size, size, reinterpret_cast<uint8_t*>(four[i]));
-        const size_t place = static_cast<size_t>(head) * call.row_count + row + i;
-        to.value_logs[place] = log2_of(scale);
-        to.value_inverses[place] = 1.f / scale;
+        to.value_inverses[static_cast<size_t>(head) * call.row_count + row + i] = scale;
       }
       // Each channel's four tokens side by side.
       for (int i = 0; i < padded; i += 16) {
@@ -122,6 +144,14 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
           for (int token = 0; token < 4; token++) panel[channel * 4 + token] = four[token][i + channel];
 #endif
       }
+    }
+    // All at once, which the compiler makes vectors of.
+    const size_t place = static_cast<size_t>(head) * call.row_count + first_row;
+    float *__restrict logs = to.value_logs + place, *__restrict inverses = to.value_inverses + place;
+    for (int r = 0; r < rows; r++) {
+      const float scale = inverses[r];
+      logs[r] = log2_of(scale);
+      inverses[r] = 1.f / scale;
     }
   }
 }

@@ -9,26 +9,45 @@ constexpr float kRounder = 12582912.f;
 constexpr float kLeastExponent = -125.f;  // results stay normal numbers
 constexpr float kLog2E = 1.44269504f;
 
+// x as a whole number and what is left, between -1/2 and 1/2.
+struct Parts {
+  Floats whole, part;
+};
+
+#if defined(EDGE_QA_POWERS)
+EDGE_QA_INLINE Parts parts_of(Floats x) {
+  const Floats part = fraction_of(x);
+  return {subtract(x, part), part};
+}
+EDGE_QA_INLINE Floats times_power(Floats a, Parts x) { return scale_by_power(a, x.whole); }
+#else
+EDGE_QA_INLINE Parts parts_of(Floats x) {
+  const Floats whole = add(x, every(kRounder));
+  return {whole, subtract(x, subtract(whole, every(kRounder)))};
+}
+EDGE_QA_INLINE Floats times_power(Floats a, Parts x) { return add_exponent(a, x.whole); }
+#endif
+
 // 2^x for x <= 120, to a relative error of 7.5e-5: for values that are rounded to 8 bits next.
 EDGE_QA_INLINE Floats exp2_coarse(Floats x) {
   x = larger(x, every(kLeastExponent));
-  const Floats whole = add(x, every(kRounder));
-  const Floats part = subtract(x, subtract(whole, every(kRounder)));
+  const Parts parts = parts_of(x);
+  const Floats part = parts.part;
   Floats p = multiply_add(every(0.05517134070396423f), part, every(0.24261116981506348f));
   p = multiply_add(p, part, every(0.6932610273361206f));
-  return add_exponent(multiply_add(p, part, every(0.9999280571937561f)), whole);
+  return times_power(multiply_add(p, part, every(0.9999280571937561f)), parts);
 }
 
 // 2^x for x <= 120, to a relative error of 2e-7.
 EDGE_QA_INLINE Floats exp2_fine(Floats x) {
   x = larger(x, every(kLeastExponent));
-  const Floats whole = add(x, every(kRounder));
-  const Floats part = subtract(x, subtract(whole, every(kRounder)));
+  const Parts parts = parts_of(x);
+  const Floats part = parts.part;
   Floats p = multiply_add(every(0.0013276408426463604f), part, every(0.009675540961325169f));
   p = multiply_add(p, part, every(0.05550713464617729f));
   p = multiply_add(p, part, every(0.24022120237350464f));
   p = multiply_add(p, part, every(0.6931469440460205f));
-  return add_exponent(multiply_add(p, part, every(1.0000001192092896f)), whole);
+  return times_power(multiply_add(p, part, every(1.0000001192092896f)), parts);
 }
 
 // log2 of one positive normal number, to 4e-7. Not the C library's: two of those may differ in the last bit.

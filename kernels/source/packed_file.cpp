@@ -229,6 +229,76 @@ void measure(Model& model) {
   }
 }
 
+// The arrays of all layers, in the order in which they are used.
+class Arrays {
+ public:
+  void add(const Matrix& from) {
+    Matrix& m = const_cast<Matrix&>(from);
+    const size_t panel_bytes = rounded(m.outputs, 16) * ((m.inputs + 3) / 4) * 4;
+    const size_t columns = m.block_ends && m.outputs ? m.block_ends[(m.outputs + 3) / 4 - 1] : 0;
+    if (m.block_ends) {
+      add(m.block_ends, rounded((m.outputs + 3) / 4, 16) * 4);
+      add(m.block_columns, rounded(columns, 16) * 2);
+      add(m.block_values, columns * 4);
+    } else {
+      add(m.panels, panel_bytes);
+    }
+    for (const float** vector : {&m.scale, &m.bias}) add(*vector, rounded(m.outputs, 16) * 4);
+    add(m.start, rounded(m.outputs, 16) * 4);
+    if (m.input_factor) add(m.input_factor, rounded(m.inputs, 16) * 4);
+  }
+
+  size_t bytes() const { return bytes_; }
+
+  // `to` has kSlack more bytes, as a file has behind its last array.
+  void move_to(uint8_t* to) {
+    for (const Place& place : places_) {
+      std::memcpy(to, *place.pointer, place.bytes);
+      *place.pointer = to;
+      to += rounded(place.bytes, kAlignment);
+    }
+  }
+
+ private:
+  struct Place {
+    const void** pointer;
+    size_t bytes;
+  };
+
+  template <class T>
+  void add(const T*& pointer, size_t bytes) {
+    places_.push_back({reinterpret_cast<const void**>(&pointer), bytes});
+    bytes_ += rounded(bytes, kAlignment);
+  }
+
+  std::vector<Place> places_;
+  size_t bytes_ = 0;
+};
+
+// Products run faster from huge pages, which a mapped file has none of.
+void copy_weights(PackedModel& packed, size_t file_bytes) {
+  if (!HugePages::are_given()) return;
+  Arrays arrays;
+  for (const auto& layer : packed.layers) {
+    const Attention& attention = layer->attention;
+    if (layer->narrow) {
+      arrays.add(layer->bottleneck.input);
+      if (layer->bottleneck.reads == kShared) arrays.add(layer->bottleneck.shared);
+    }
+    if (attention.heads)
+      for (const Matrix* matrix : {&attention.query, &attention.key, &attention.value}) arrays.add(*matrix);
+    arrays.add(attention.output);
+    for (int block = 0; block < layer->blocks; block++) {
+      arrays.add(layer->feed_forwards[block].up);
+      arrays.add(layer->feed_forwards[block].down);
+    }
+    if (layer->narrow) arrays.add(layer->bottleneck.output);
+  }
+  // A damaged file may name one array many times; then it is read where it is.
+  if (arrays.bytes() > file_bytes || !packed.weights.resize(arrays.bytes() + kSlack)) return;
+  arrays.move_to(packed.weights.data());
+}
+
 }  // namespace
 
 std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size) {
@@ -266,6 +336,7 @@ std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size) {
   }
   in.finish();
   measure(model);
+  copy_weights(*packed, size);
   return packed;
 }
 

@@ -35,7 +35,12 @@ EDGE_QA_INLINE void each_product(const int8_t* panels, size_t panel_bytes, int o
   const int blocks = (rows + kRowsAtOnce - 1) / kRowsAtOnce;
   for (int panel = 0; panel < count; panel += kPanelsAtOnce) {
     const int wide = at_most(kPanelsAtOnce, count - panel);
+    const int8_t* next = panels + (panel + wide) * panel_bytes;
+    const size_t ahead = kFetchAhead && panel + wide < count ? panel_bytes : 0;
     for (int block = 0; block < blocks; block++) {
+      // Weights of the next panel, a part with each block of rows: on paths of one narrow panel they come too late
+      // otherwise (+20 % on one product); where panels are wider it only costs.
+      for (size_t i = ahead * block / blocks; i < ahead * (block + 1) / blocks; i += 64) __builtin_prefetch(next + i);
       const int first = kEvenBlocks ? rows * block / blocks : block * kRowsAtOnce;
       const int last = kEvenBlocks ? rows * (block + 1) / blocks : at_most(first + kRowsAtOnce, rows);
       block_product(operand, first, last - first, panels + panel * panel_bytes, panel_bytes, wide, groups,

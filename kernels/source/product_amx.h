@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kRowsAtOnce = 32, kPanelsAtOnce = 2, kKeyStep = 64;
 constexpr bool kEvenBlocks = false;  // whole tiles, but for the last
+constexpr bool kFetchAhead = false;
 
 struct Operand {
   const uint8_t* codes;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kRowsAtOnce = 4, kPanelsAtOnce = 1, kKeyStep = 4;
 constexpr bool kEvenBlocks = true;
+constexpr bool kFetchAhead = true;
 
 struct Operand {
   const uint16_t* codes;

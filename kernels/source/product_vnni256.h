@@ -9,6 +9,7 @@ namespace {
 
 constexpr int kRowsAtOnce = 6, kPanelsAtOnce = 1, kKeyStep = 4;
 constexpr bool kEvenBlocks = true;
+constexpr bool kFetchAhead = true;
 
 struct Operand {
   const uint8_t* codes;

@@ -6,6 +6,7 @@ namespace {
 
 constexpr int kRowsAtOnce = 8, kPanelsAtOnce = 3, kKeyStep = 4;
 constexpr bool kEvenBlocks = true;
+constexpr bool kFetchAhead = false;
 
 struct Operand {
   const uint8_t* codes;

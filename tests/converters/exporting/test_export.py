@@ -139,3 +139,22 @@ def test_the_command_says_how_it_is_started(command, tmp_path):
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_has_a_writer(target):
     assert callable(TARGETS[target].writer())
+
+
+def test_the_model_for_the_extension_is_one_operation(tmp_path):
+    out = export(BUNDLE, tmp_path / "out", target="extension").path
+    assert files(out) == {"model.xml", "model.bin", *(f"{role}.npy" for role in ROLES)}
+    xml = (out / "model.xml").read_text()
+    assert re.findall(r'type="(\w+)" version="extension"', xml) == ["EdgeQaEncoder"]
+    assert re.findall(r'names="(\w+)"', xml) == [*ROLES, "output_s", "output_e"]
+    # The packed file itself is all its weights: from its magic to the zeros behind its last array.
+    packed = (out / "model.bin").read_bytes()
+    assert packed[:8] == b"EDGEQAPK"
+    assert int.from_bytes(packed[16:24], "little") == len(packed)
+
+
+def test_a_model_that_the_native_engine_cannot_run_is_not_exported_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("converters.native.pack.cannot_run", lambda encoder: "the native engine does not take it")
+    with pytest.raises(BundleError, match="does not take it"):
+        export(BUNDLE, tmp_path / "out", target="extension")
+    assert not (tmp_path / "out").exists()

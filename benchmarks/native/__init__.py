@@ -1,0 +1,1 @@
+"""The native engine, measured: `python -m benchmarks.native WHAT`."""
