@@ -11,6 +11,7 @@ from calibration.training.options import (
     COMPUTES,
     DEVICES,
     MODES,
+    NEGATIVES,
     RANKINGS,
     RECIPES,
     TOKEN_RULES,
@@ -118,6 +119,14 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     "Add unanswerable questions, as a fraction of answerable ones; of SQuAD 2.0 all are used.",
     default=0.0,
     show_default=True,
+)
+@click.option(
+    "--negatives",
+    type=click.Choice(NEGATIVES),
+    default="article",
+    show_default=True,
+    help="Ask the questions of --no-answer of other passages of the article at random, or of the best by BM25 that "
+    "hold no answer.",
 )
 @_number(
     "--shortest",
