@@ -129,6 +129,12 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     "hold no answer.",
 )
 @_number(
+    "--trained-share",
+    "Write the mean of the trained weights, with this share, and CHECKPOINT's (finetune); 1 writes the trained ones.",
+    default=1.0,
+    show_default=True,
+)
+@_number(
     "--shortest",
     "Let a layer keep no smaller share of the tokens than this (lengthdrop).",
     default=0.2,

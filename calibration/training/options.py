@@ -52,6 +52,7 @@ _WANTED: dict[str, tuple[float, float, str]] = {
     "schedule": (1e-3, 1, "above 0, at most 1"),
     "refresh": (1, math.inf, "at least 1"),
     "no_answer": (0, math.inf, "at least 0"),
+    "trained_share": (1e-3, 1, "above 0, at most 1"),
     "shortest": (1e-3, 1, "above 0, at most 1"),
 }
 
@@ -138,11 +139,15 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(TrainingRecipe):
-    """Learn from the answers of the data alone, or from a teacher's as well where `distillation` says so."""
+    """Learn from the answers of the data alone, or from a teacher's as well where `distillation` says so.
+
+    trained_share: of the trained weights in the mean that is written; the rest comes from the source's. 1: no mean.
+    """
 
     name: ClassVar[RecipeName] = "finetune"
     taught: ClassVar[bool] = False
     usual_rate: ClassVar[float] = 3e-5
+    trained_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
