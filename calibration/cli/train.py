@@ -11,6 +11,7 @@ from calibration.training.options import (
     COMPUTES,
     DEVICES,
     MODES,
+    NEGATIVES,
     RANKINGS,
     RECIPES,
     TOKEN_RULES,
@@ -117,6 +118,20 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     "--no-answer",
     "Add unanswerable questions, as a fraction of answerable ones; of SQuAD 2.0 all are used.",
     default=0.0,
+    show_default=True,
+)
+@click.option(
+    "--negatives",
+    type=click.Choice(NEGATIVES),
+    default="article",
+    show_default=True,
+    help="Ask the questions of --no-answer of other passages of the article at random, or of the best by BM25 that "
+    "hold no answer.",
+)
+@_number(
+    "--trained-share",
+    "Write the mean of the trained weights, with this share, and CHECKPOINT's (finetune); 1 writes the trained ones.",
+    default=1.0,
     show_default=True,
 )
 @_number(

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.answered_windows import answer_places, token_spans, told_places
+from calibration.data.partners import article_partners, retrieved_partners
+from calibration.training.options import Negatives
 from converters.checkpoints.checkpoint import Checkpoint
 from converters.model.encoder import Encoder
 from edge_qa.bundle.manifest import Defaults
@@ -62,20 +64,24 @@ def training_windows(
     folder: Path,
     *,
     no_answer: float = 0.0,
+    negatives: Negatives = "article",
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Windows:
     """Return the windows of a data set that can be learnt from, from the file in `folder` if it was made before.
 
     Windows without the answer of their question are left out, unless `no_answer` is above 0: then windows
-    of unanswerable questions (SQuAD 2.0) have [CLS] as the answer, and where the data has none, so many
-    questions, as a share of the answered ones, are asked of another passage of the same article.
+    of unanswerable questions (SQuAD 2.0) have [CLS] as the answer. Where the data has none, so many
+    questions, as a share of the answered ones, are asked of another passage of the same article. With
+    `negatives` "retrieved" questions of articles that have none are asked of passages that retrieval finds
+    (`calibration/data/partners.py`).
     Raises InputError if nothing can be learnt from the data.
     """
     dataset = read_dataset(data)
     longest = Defaults.for_length(encoder.longest_input)
     told = json.dumps([_FORM, dataset.sha256, source.tokenizer, repr(longest), encoder.token_types])
     told += json.dumps([no_answer, seed]) if no_answer else ""
+    told += negatives if negatives != "article" else ""
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
     path = folder / f"windows-{key}.npz"
     # What is damaged is made anew.
@@ -85,7 +91,7 @@ def training_windows(
         np.load(file, allow_pickle=False) as stored,
     ):
         return Windows(stored["ids"], stored["types"], stored["firsts"], stored["targets"], key)
-    pairs = _pairs(dataset, no_answer, np.random.default_rng(seed))
+    pairs = _pairs(dataset, no_answer, negatives, np.random.default_rng(seed))
     maker = _Maker(source, encoder.token_types > 1, longest)
     ids, types, targets = [], [], []
     for number, (example, places) in enumerate(pairs, 1):
@@ -153,7 +159,9 @@ class _Maker:
                 yield window, (int(spans[0, 0]), int(spans[0, 1]))
 
 
-def _pairs(dataset: Dataset, no_answer: float, random: np.random.Generator) -> list[tuple[Example, Places]]:
+def _pairs(
+    dataset: Dataset, no_answer: float, negatives: Negatives, random: np.random.Generator
+) -> list[tuple[Example, Places]]:
     """Each example with the places to learn from; none where the answer is that there is none."""
     answered = []
     for example in dataset:
@@ -162,40 +170,9 @@ def _pairs(dataset: Dataset, no_answer: float, random: np.random.Generator) -> l
             answered.append((example, places[:1]))
     if not no_answer:
         return answered
-    impossible: list[tuple[Example, Places]] = [
-        (example, []) for example in dataset if example.is_impossible and example.labelled
-    ]
-    if not impossible:
-        impossible = _mismatched(dataset, no_answer, random)
-    return answered + impossible
-
-
-def _mismatched(dataset: Dataset, share: float, random: np.random.Generator) -> list[tuple[Example, Places]]:
-    """Questions asked of another passage of the same article, in which no gold answer of theirs stands."""
-    passages: dict[str, list[str]] = {}
-    for example in dataset:
-        article = passages.setdefault(example.title, [])
-        if not article or article[-1] != example.context:
-            article.append(example.context)
-    found: list[tuple[Example, Places]] = []
-    for index in random.permutation(len(dataset)).tolist():
-        if len(found) >= share * len(dataset):
-            break
-        example = dataset.examples[index]
-        others = [
-            text
-            for text in passages[example.title]
-            if text != example.context and not any(answer in text for answer in example.answers)
-        ]
-        if others:
-            context = others[int(random.integers(len(others)))]
-            found.append((Example(f"{example.id}-none", example.question, context, (), example.title), []))
-    if not found:
-        raise InputError(
-            "no article has a second passage to ask a question of, which no-answer training needs",
-            where=dataset.name,
-            remedy="give SQuAD, or data with unanswerable questions",
-        )
-    # In the order of the passages, so that each is tokenized once.
-    found.sort(key=lambda pair: pair[0].context)
-    return found
+    impossible = [example for example in dataset if example.is_impossible and example.labelled]
+    if negatives == "retrieved":
+        impossible += retrieved_partners(dataset, no_answer, random)
+    elif not impossible:
+        impossible = article_partners(dataset, no_answer, random)
+    return answered + [(example, []) for example in impossible]

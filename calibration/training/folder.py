@@ -35,14 +35,18 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep other runs out of the folder. Raises InputError if one is in it; the lock ends with its process."""
     handle = os.open(folder, os.O_RDONLY)
     try:
+        used = False
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                "another run is using it", where=folder, remedy="wait for its end, or give another `state` folder"
-            ) from None
+            used = True
         except OSError:
             pass  # a file system without locks
+        if used:
+            # Not raised above: "Resource temporarily unavailable" is also what a lack of memory is called.
+            raise InputError(
+                "another run is using it", where=folder, remedy="wait for its end, or give another `state` folder"
+            )
         yield
     finally:
         os.close(handle)

@@ -24,6 +24,8 @@ RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
 TOKEN_RULES: tuple[TokenRule, ...] = get_args(TokenRule)
 Mode = Literal["local", "global", "regularization"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+Negatives = Literal["article", "retrieved"]
+NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[Device, ...] = get_args(Device)
 Compute = Literal["auto", "bf16", "f32"]
@@ -50,6 +52,7 @@ _WANTED: dict[str, tuple[float, float, str]] = {
     "schedule": (1e-3, 1, "above 0, at most 1"),
     "refresh": (1, math.inf, "at least 1"),
     "no_answer": (0, math.inf, "at least 0"),
+    "trained_share": (1e-3, 1, "above 0, at most 1"),
     "shortest": (1e-3, 1, "above 0, at most 1"),
 }
 
@@ -65,6 +68,7 @@ class TrainingRecipe:
     embeddings learns, too. compute: what products are computed in; weights are float32 always.
     evaluations: how many times the model is scored on the way, the last time at the end.
     no_answer: so many questions with no answer, as a share of the others; of SQuAD 2.0 all of its own.
+    negatives: which passages they are asked of: others of the article at random, or those that retrieval finds.
     """
 
     name: ClassVar[RecipeName]
@@ -88,6 +92,7 @@ class TrainingRecipe:
     compute: Compute = "auto"
     evaluations: int = 1
     no_answer: float = 0.0
+    negatives: Negatives = "article"
 
     def __post_init__(self) -> None:
         """Raise InputError for values that cannot be used, all of them at once."""
@@ -125,16 +130,24 @@ class TrainingRecipe:
                 problems.append(f"{name}: got {value:g}, wanted {words}")
         if self.steps is not None and self.epochs != 1.0:
             problems.append("steps, epochs: give one of them")
+        if self.negatives not in NEGATIVES:
+            problems.append(f"negatives: got {self.negatives!r}, wanted one of {', '.join(NEGATIVES)}")
+        elif self.negatives != "article" and not self.no_answer:
+            problems.append("negatives: there are none without no_answer; give no_answer 0.8, or leave it out")
         return problems
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune(TrainingRecipe):
-    """Learn from the answers of the data alone, or from a teacher's as well where `distillation` says so."""
+    """Learn from the answers of the data alone, or from a teacher's as well where `distillation` says so.
+
+    trained_share: of the trained weights in the mean that is written; the rest comes from the source's. 1: no mean.
+    """
 
     name: ClassVar[RecipeName] = "finetune"
     taught: ClassVar[bool] = False
     usual_rate: ClassVar[float] = 3e-5
+    trained_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

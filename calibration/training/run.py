@@ -60,6 +60,7 @@ class Run:
             self.data,
             self.folder,
             no_answer=options.no_answer,
+            negatives=options.negatives,
             seed=options.seed,
             progress=self.progress,
         )

@@ -78,7 +78,7 @@ class Step:
 
 
 class RecipeHooks(Generic[Chosen]):
-    """finetune and distil; the others override what differs."""
+    """distil; the others override what differs."""
 
     def __init__(self, task: Task[Chosen]) -> None:
         self.task, self.options = task, task.options

@@ -7,7 +7,7 @@ from calibration.training.options import RecipeName
 from calibration.training.recipes.hooks import RecipeHooks
 
 _PLACES: dict[RecipeName, tuple[str, str]] = {
-    "finetune": ("hooks", "RecipeHooks"),
+    "finetune": ("finetune", "FinetuneHooks"),
     "distil": ("hooks", "RecipeHooks"),
     "prune-gain": ("prune_gain", "PruneGainHooks"),
     "prune-gates": ("prune_gates", "PruneGatesHooks"),

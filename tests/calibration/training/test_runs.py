@@ -18,7 +18,7 @@ from calibration.training.train import train
 from converters.checkpoints.checkpoint import read_checkpoint
 from converters.conversion import convert
 from converters.families import read_encoder
-from edge_qa.errors import CalibrationError, CheckpointError, InputError
+from edge_qa.errors import CalibrationError, CheckpointError, InputError, is_out_of_memory
 from edge_qa.evaluation.dataset import read_dataset
 from tests.support.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
 
@@ -93,6 +93,22 @@ def test_no_answer_asks_other_passages_of_the_article(folder, tmp_path):
     none = (mixed.targets == 0).all(1)
     assert 30 <= none.sum() < 60  # a long passage is two windows
     assert len(mixed) == len(plain) + none.sum()
+
+
+def test_retrieved_negatives_are_partners_beside_what_the_data_has(folder, tmp_path):
+    built = {"context": "ada built the mill.", "qas": [question(0, "ada", 0)]}
+    owned = {"context": "who was it that owned the mill? bo.", "qas": [question(1, "bo", 32)]}
+    none = {"context": "cy wept.", "qas": [{"id": "2", "question": "when?", "answers": [], "is_impossible": True}]}
+    articles = [
+        {"title": title, "paragraphs": paragraphs} for title, paragraphs in (("a", [built, owned]), ("b", [none]))
+    ]
+    data = tmp_path / "d.json"
+    data.write_text(json.dumps({"version": "1.1", "data": articles}))
+    windows = windows_of(folder, data, tmp_path, no_answer=0.5, negatives="retrieved")
+    # Two with their answer, the unanswerable one, and one partner: question 0 or 1 of the other's passage.
+    assert len(windows) == 4
+    assert (windows.targets == 0).all(1).tolist() == [False, False, True, True]
+    assert windows.key != windows_of(folder, data, tmp_path, no_answer=0.5).key
 
 
 def test_questions_without_an_answer_in_the_data_are_learnt_as_such(folder, tmp_path):
@@ -256,8 +272,9 @@ def test_the_state_of_a_stopped_run_is_not_overwritten(folder, tmp_path, monkeyp
 
 
 def test_a_state_folder_is_for_one_run_at_a_time(folder, tmp_path):
-    with locked(tmp_path), pytest.raises(InputError, match="another run is using it"):
+    with locked(tmp_path), pytest.raises(InputError, match="another run is using it") as raised:
         run(folder, "finetune", state=tmp_path, steps=2)
+    assert not is_out_of_memory(raised.value)  # what the lock says is said of memory, too
     (tmp_path / ".state.pt.0011aabb.tmp").write_bytes(b"of a run that was killed")
     run(folder, "finetune", state=tmp_path, steps=2)
     assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["windows"]

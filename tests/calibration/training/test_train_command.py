@@ -56,6 +56,7 @@ def test_what_is_written_may_be_read_by_whoever_may_read_its_folder(folder):
     [
         (("finetune", "--ratio", "0.3"), "ratio: finetune does not use it"),
         (("finetune", "--no-answer", "-1"), "no-answer: got -1"),
+        (("finetune", "--negatives", "retrieved"), "negatives: there are none without no-answer"),
         (("distil",), "give --teacher"),
         (("finetune", "--hidden-weight", "1"), "give --teacher"),
         (("finetune", "--teacher", "."), "finetune learns nothing from one"),

@@ -255,3 +255,14 @@ def test_a_lengthdrop_checkpoint_needs_nothing_new_to_drop_tokens(folder):
         wanted = token_dropping_logits(stored, inputs, keep)
         real = inputs["attention_mask"].astype(bool)
         assert relative_difference([results[role] for role in OUTPUT_ROLES], wanted, real) <= TOLERANCE
+
+
+def test_what_finetune_writes_can_be_a_mean_with_the_weights_before(folder):
+    run(folder, "finetune", name="trained", steps=3)
+    run(folder, "finetune", name="mean", steps=3, trained_share=0.25)
+    before, trained, mean = (
+        load_file(folder / name / "model.safetensors") for name in ("checkpoint", "trained", "mean")
+    )
+    name = "bert.encoder.layer.1.attention.self.query.weight"
+    assert not np.allclose(trained[name], before[name], atol=1e-4)
+    np.testing.assert_allclose(mean[name], 0.25 * trained[name] + 0.75 * before[name], atol=1e-6)

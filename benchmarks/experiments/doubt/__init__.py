@@ -1,0 +1,1 @@
+"""Make training data for a model that knows when there is no answer: SQuAD changed, and invented documents."""
