@@ -185,7 +185,7 @@ def train(
             state=state,
             resume=resume,
             force=force,
-            progress=progress_bars(),
+            progress=progress_bars(pulse=False),
             report=_report(),
         )
     if as_json:
