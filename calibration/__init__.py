@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from edge_qa.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from calibration.confidence.calibrate import ConfidenceFit, ConfidenceOptions, calibrate_confidence
+    from calibration.confidence.calibrate import ConfidenceFit, calibrate_confidence
+    from calibration.confidence.options import ConfidenceOptions
     from calibration.quantization.options import AccuracyGate, QuantizationOptions
     from calibration.quantization.quantize import quantize
     from calibration.quantization.recipes import QuantizationRecipe
@@ -43,7 +44,7 @@ _HOMES = {
     "BudgetSearch": "calibration.token_budgets.report",
     "BudgetSearchOptions": "calibration.token_budgets.options",
     "ConfidenceFit": "calibration.confidence.calibrate",
-    "ConfidenceOptions": "calibration.confidence.calibrate",
+    "ConfidenceOptions": "calibration.confidence.options",
     "Distil": "calibration.training.options",
     "Drop": "calibration.statistics.bootstrap",
     "Finetune": "calibration.training.options",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_qa.cli.app import COMMANDS
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = {"numpy", "tokenizers", "click"}
 ALLOWED = {
@@ -223,6 +225,20 @@ def test_a_question_is_answered_with_every_extra_blocked(int8_bundle):
         "from edge_qa.cli import main; main()"
     )
     assert run(code).startswith("Ada Lovelace")
+
+
+def test_every_help_is_shown_with_every_extra_blocked():
+    blocked = sorted(set(OWNERS) - {"openvino"} | set().union(*WHOLE_FOLDERS.values()))
+    code = (
+        "import sys\n"
+        f"for name in {blocked!r}: sys.modules[name] = None\n"
+        "import click\n"
+        "from edge_qa.cli.app import COMMANDS, cli\n"
+        "for name in COMMANDS:\n"
+        "    command = cli.get_command(None, name)\n"
+        "    print(command.get_help(click.Context(command, info_name=name)))\n"
+    )
+    assert run(code).count("Usage: ") == len(COMMANDS)
 
 
 def test_a_first_answer_imports_nothing_that_it_does_not_need(int8_bundle):

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from calibration.confidence.calibrate import ConfidenceOptions, fit_confidence
+from calibration.confidence.calibrate import fit_confidence
 from calibration.confidence.logistic import fit_monotone
+from calibration.confidence.options import ConfidenceOptions
 from calibration.confidence.reads import RIGHT_F1, Question, Read, questions_of, read
 from calibration.confidence.reliability import expected_calibration_error, reliability
 from calibration.data.retrieved_negatives import PassageSearch

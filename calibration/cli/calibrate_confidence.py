@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from calibration.confidence.calibrate import ConfidenceOptions
-from calibration.confidence.calibrate import calibrate_confidence as run_calibration
+from calibration.confidence.options import ConfidenceOptions
 from edge_qa.bundle.manifest import ConfidenceRecord
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
@@ -63,6 +62,9 @@ def calibrate_confidence(
 
     Questions without an answer are needed; where the file has none, retrieval makes them from its own passages.
     """
+    # Here: --help must not need the extra.
+    from calibration.confidence.calibrate import calibrate_confidence as run_calibration
+
     result = run_calibration(
         bundle,
         output,

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from calibration.cli.quantize import size_mb
-from calibration.demo import demo as run_demo
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
 from edge_qa.cli.progress import progress_bars, terminal
@@ -37,6 +36,8 @@ from edge_qa.cli.progress import progress_bars, terminal
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of text.")
 def demo(checkpoint: Path | None, data: Path | None, folder: Path, samples: int, force: bool, as_json: bool) -> None:
     """Convert a checkpoint, quantize it, score both and ask three questions; each step with its time."""
+    from calibration.demo import demo as run_demo  # here: --help must not need the extra
+
     result = run_demo(
         folder,
         checkpoint=checkpoint,

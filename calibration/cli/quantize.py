@@ -10,7 +10,6 @@ from click.core import ParameterSource
 
 from calibration.quantization.options import AccuracyGate, QuantizationOptions
 from calibration.quantization.page import quantization_page
-from calibration.quantization.quantize import quantize as run_quantization
 from calibration.quantization.report import METRIC_NAMES, GateResult, Quantization
 from calibration.statistics.score_drop import drop_in_words
 from edge_qa.bundle.manifest import PACKED_MODEL, Manifest, Target
@@ -131,6 +130,8 @@ def quantize(
     if html is not None:
         read = [bundle, *(file for file in (calibration, evaluation) if file)]
         check_file(html, force=force, sources=read, others=[output])
+    from calibration.quantization.quantize import quantize as run_quantization  # here: --help must not need the extra
+
     begin = time.perf_counter()
     result = run_quantization(
         bundle,

@@ -10,7 +10,6 @@ import click
 from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.page import budgets_page
 from calibration.token_budgets.report import BudgetSearch, NoBudgetError, Standing, budget_names, shares_text
-from calibration.token_budgets.search_budgets import search_budgets as run_search
 from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
@@ -154,6 +153,10 @@ def search_budgets(
         rule=rule,
         seed=seed,
     )
+    from calibration.token_budgets.search_budgets import (
+        search_budgets as run_search,
+    )  # here: --help must not need the extra
+
     with resumable(None if state is None else f"the same command goes on from {state}"), _page_of_failure(html):
         result = run_search(
             bundle,

@@ -10,7 +10,6 @@ import click
 
 from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.report import Shrinking
-from calibration.shrinking.shrink import shrink as run_shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
@@ -98,6 +97,8 @@ def shrink(
     """
     if (speedup is None) == (max_drop is None) or (evaluation is None) != (max_drop is None):
         raise click.UsageError("give either --speedup, or --evaluation and --max-drop")
+    from calibration.shrinking.shrink import shrink as run_shrinking  # here: --help must not need the extra
+
     begin = time.perf_counter()
     result = run_shrinking(
         checkpoint,

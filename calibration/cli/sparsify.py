@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from calibration.sparsity.sparsification import BLOCKS, PATTERNS, Pattern, Sparsification
-from calibration.sparsity.sparsify import sparsify as run_sparsification
 from converters.inspection.plain_words import percent
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import finite
@@ -84,6 +83,8 @@ def sparsify(
         raise click.UsageError("--refit reads what goes through the model on --calibration FILE, which is not given.")
     if refit and pattern not in BLOCKS:
         raise click.UsageError(f"--refit is for {', '.join(BLOCKS)}; edge-qa shrink removes heads and neurons so.")
+    from calibration.sparsity.sparsify import sparsify as run_sparsification  # here: --help must not need the extra
+
     begin = time.perf_counter()
     result = run_sparsification(
         checkpoint,

@@ -18,8 +18,6 @@ from calibration.training.options import (
     TrainingRecipe,
     make_recipe,
 )
-from calibration.training.train import check_request
-from calibration.training.train import train as run_training
 from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import finite
@@ -185,6 +183,8 @@ def train(
     **options: Any,
 ) -> None:
     """Train CHECKPOINT by a recipe into the checkpoint OUTPUT. Ctrl-C saves the state; --resume goes on from it."""
+    from calibration.training.train import train as run_training  # here: --help must not need the extra
+
     chosen = _options(teacher, evaluation, limit, options)
     place = state or f"{output}.state"
     with resumable(f"--resume goes on from the last state saved in {place}, or begins anew if no step was made"):
@@ -200,7 +200,7 @@ def train(
             state=state,
             resume=resume,
             force=force,
-            progress=progress_bars(),
+            progress=progress_bars(pulse=False),
             report=_report(),
         )
     if as_json:
@@ -211,6 +211,8 @@ def train(
 
 def _options(teacher: Path | None, evaluation: Path | None, limit: int | None, given: dict[str, Any]) -> TrainingRecipe:
     """The options, checked. Raises click's UsageError: what does not fit together is wrong usage."""
+    from calibration.training.train import check_request
+
     try:
         chosen = make_recipe(given.pop("recipe"), given)
         check_request(chosen, teacher, evaluation, limit)

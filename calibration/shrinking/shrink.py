@@ -87,6 +87,7 @@ def shrink(
 
         def make(wanted: float) -> Shrunk:
             budget = costs.dense / wanted
+            progress("search")
             return shrink_encoder(material, costs, budget, method, progress=progress)
 
         trials: list[Trial] = []
@@ -108,6 +109,7 @@ def shrink(
             notes += too_few_questions(drop, max_drop)
     if not shrunk.masks.remove_anything:
         raise InputError("too small to remove anything of this model", where=f"speedup {speedup:g}", remedy="raise it")
+    progress("write")
     record = CalibrationRecord(data.name, data.sha256, len(material.windows), seed)
     structure = report_compaction(encoder, shrunk.encoder)
     removed, known = _head_numbers(source, shrunk.masks)
@@ -116,6 +118,7 @@ def shrink(
         f"{describe_shrinking(method, speedup, precision, structure, record, source.sha256)}"
     )
     write_checkpoint(shrunk.encoder, target, source=replace(source, card=card), dropped_heads=known, force=force)
+    progress("compare the speed")
     predicted = costs.dense / costs.of(shrunk.masks.head_counts, shrunk.masks.widths)
     return Shrinking(
         path=target,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from converters.conversion import convert as run_conversion
 from converters.model.compaction import CompactionReport, Compatibility
 from converters.pruned_checkpoints.mask_scores import MASK_METHODS
 from edge_qa.cli.app import echo_json, in_options
@@ -89,6 +88,8 @@ def convert(
 
     The bundle is verified against an independent reference before it is written.
     """
+    from converters.conversion import convert as run_conversion  # here: --help must not need the extra
+
     begin = time.perf_counter()
     if revision and not hub:
         raise click.UsageError("--revision needs --hub")

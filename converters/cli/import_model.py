@@ -3,11 +3,14 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from converters.importing.import_model import Import, import_model
 from edge_qa.cli.app import echo_json
+
+if TYPE_CHECKING:
+    from converters.importing.import_model import Import
 
 
 @click.command("import")
@@ -42,6 +45,8 @@ def import_command(
     Inputs and outputs are found by their names, else by how the model uses them. The bundle is
     verified against the model itself before it is written.
     """
+    from converters.importing.import_model import import_model  # here: --help must not need the extra
+
     begin = time.perf_counter()
     if (tokenizer is None) == (vocab is None):
         raise click.UsageError("give the model's tokenizer.json with --tokenizer, or its vocab.txt with --vocab")
@@ -67,7 +72,7 @@ def import_command(
     click.echo("\n".join(describe(output, result, seconds)))
 
 
-def describe(output: Path, result: Import, seconds: float) -> list[str]:
+def describe(output: Path, result: "Import", seconds: float) -> list[str]:
     """What was found and made, for human eyes."""
     manifest = result.manifest
     model, io = manifest.model, manifest.io

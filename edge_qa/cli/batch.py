@@ -173,7 +173,7 @@ def batch(
     finished, failed = _finished(output) if resume and output is not None else ([], 0)
     answerer.check_confidence(min_confidence)
     done, total = len(finished), _count(source)
-    show = progress_bars()
+    show = progress_bars(pulse=False)
     how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
     with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
         rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)

@@ -1,7 +1,10 @@
 """Progress on stderr: a line that is redrawn on a terminal, and elsewhere a line a minute."""
 
+import contextlib
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TextIO
 
@@ -16,6 +19,7 @@ def terminal() -> TextIO | None:
 
 
 _LINE_SECONDS = 60.0
+_PULSE_SECONDS = 5.0  # how often it is looked whether a line is due
 
 
 class Quiet:
@@ -33,22 +37,24 @@ class Quiet:
         return True
 
 
-def progress_bars() -> Progress:
+def progress_bars(*, pulse: bool = True) -> Progress:
     """Return what shows the progress of a command: a bar for each stage, begun anew when the stage is.
 
-    A stage of unknown length is a line on a terminal, and nothing elsewhere.
+    Where nobody watches, it is a line a minute. pulse: also while a stage tells nothing, because it does not know
+    how long it takes, or is inside another library; a command that waits for input or reports otherwise needs none.
     """
+    watched = terminal()
+    if watched is None:
+        return _Log(pulse)
     bars: dict[str, Callable[[int, int], None]] = {}
-    quiet, watched = Quiet(), terminal()
 
     def show(stage: str, done: int = 0, total: int = 0) -> None:
         if not total:
-            if watched is not None:
-                click.echo(stage, file=watched)
+            click.echo(stage, file=watched)
             return
         if done:
             if stage not in bars:
-                bars[stage] = _lines(stage, quiet) if watched is None else _bar(stage)
+                bars[stage] = _bar(stage)
             bars[stage](done, total)
         if done == total:
             bars.pop(stage, None)
@@ -56,14 +62,55 @@ def progress_bars() -> Progress:
     return show
 
 
-def _lines(label: str, quiet: Quiet) -> Callable[[int, int], None]:
-    """For a log. quiet: shared by stages that follow each other."""
+class _Log:
+    """For a log. The minute goes on from stage to stage."""
 
-    def tell(done: int, total: int) -> None:
-        if quiet.due():
-            click.echo(f"{label}: {done}/{total}  {100 * done // total}%", err=True)
+    def __init__(self, pulse: bool) -> None:
+        self._quiet = Quiet()
+        self._began = time.monotonic()
+        self._state = ("", 0, 0)
+        self._ended = threading.Event()
+        self._pulse = pulse
 
-    return tell
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        if stage != self._state[0]:
+            self._began = time.monotonic()
+        self._state = (stage, done, total)
+        if self._pulse:
+            self._pulse = False
+            self._start()
+        if done and self._quiet.due():
+            click.echo(f"{stage}: {done}/{total}  {100 * done // total}%", err=True)
+
+    def pulse(self) -> None:
+        """Say a line if one is due, whatever the work has told since the last one."""
+        if not self._quiet.due():
+            return
+        (stage, done, total), minutes = self._state, (time.monotonic() - self._began) / 60
+        where = f"after {stage}" if 0 < total == done else f"{stage}: {done}/{total}" if total else stage
+        # The reader may have closed the stream; the command itself finds out.
+        with contextlib.suppress(OSError, ValueError):
+            click.echo(f"{where}, still at work after {minutes:.0f} min", err=True)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=_beat, args=(weakref.ref(self), self._ended), name="progress", daemon=True)
+        weakref.finalize(self, self._ended.set)
+
+        def end() -> None:
+            # A thread that writes while the interpreter ends can abort it.
+            self._ended.set()
+            thread.join()
+
+        if (context := click.get_current_context(silent=True)) is not None:
+            context.call_on_close(end)
+        thread.start()
+
+
+def _beat(log: "weakref.ref[_Log]", ended: threading.Event) -> None:
+    while not ended.wait(_PULSE_SECONDS):
+        if (living := log()) is not None:
+            living.pulse()
+        del living
 
 
 def _bar(label: str) -> Callable[[int, int], None]:

@@ -1,5 +1,9 @@
 """Progress where nobody watches: a line a minute, whatever the stages are."""
 
+import threading
+import time
+
+import click
 import pytest
 
 from edge_qa.cli import progress
@@ -35,6 +39,43 @@ def test_a_stage_of_unknown_length_says_nothing_to_a_log(clock, capsys):
     clock[0] += 100
     show("read")
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_gets_a_line_of_a_stage_that_tells_nothing(clock, capsys):
+    show = progress.progress_bars()
+    for stage, done, total in (("read", 0, 0), ("latency", 0, 4), ("latency", 4, 4)):
+        show(stage, done, total)
+        clock[0] += 59
+        show.pulse()
+        clock[0] += 1
+        show.pulse()
+        show.pulse()
+    assert capsys.readouterr().err.splitlines() == [
+        "read, still at work after 1 min",
+        "latency: 0/4, still at work after 1 min",
+        "after latency, still at work after 2 min",
+    ]
+
+
+def test_the_line_comes_while_the_command_is_busy_elsewhere_and_no_thread_outlives_it(capfd, monkeypatch):
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_PULSE_SECONDS", 0.001)
+    with click.Context(click.Command("slow")):
+        progress.progress_bars()("quantize")
+        (thread,) = [one for one in threading.enumerate() if one.name == "progress"]
+        told = ""
+        for _ in range(2000):
+            told += capfd.readouterr().err
+            if told:
+                break
+            time.sleep(0.005)
+    assert told.splitlines()[0] == "quantize, still at work after 0 min"
+    assert not thread.is_alive()
+
+
+def test_a_command_that_waits_for_input_has_no_such_lines(capsys):
+    progress.progress_bars(pulse=False)("answer", 1, 2)
+    assert not [one for one in threading.enumerate() if one.name == "progress"]
 
 
 def test_a_terminal_gets_a_line_for_a_stage_and_a_bar_for_its_parts(clock, capsys, monkeypatch):
