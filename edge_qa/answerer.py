@@ -490,9 +490,12 @@ class QuestionAnswerer:
             if around is not None and len(context[slice(*around)].strip()) < len(context.strip()):
                 passages.setdefault(around, []).append(place)
         lengths = self._lengths(max_question_len=max_question_len)
+        if not passages:
+            return
+        asked = self.tokenizer.encode(question, "question")
         for (begin, end), places in passages.items():
             pieces = [_tokenize_whole(self.tokenizer, context[begin:end], align_to_words, within)]
-            window, *more = self._make_windows(question, pieces, lengths)
+            window, *more = self._make_windows(asked, pieces, lengths)
             if not more and window.context_tokens:
                 yield CloserLook(replace(window, offsets=window.offsets + begin), tuple(places))
 
@@ -521,7 +524,7 @@ class QuestionAnswerer:
             if not text or text.isspace():
                 raise InputError(f"{what} is empty", remedy="give some text")
         lengths = self._lengths(max_seq_len, doc_stride, max_question_len)
-        return self._windows(question, context, lengths, align_to_words, within)
+        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words, within)
 
     def _lengths(
         self, max_seq_len: int | None = None, doc_stride: int | None = None, max_question_len: int | None = None
@@ -533,7 +536,7 @@ class QuestionAnswerer:
         }
 
     def _windows(
-        self, question: str, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
+        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
     ) -> Iterator[Window]:
         if len(context) <= PIECE:
             pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
@@ -548,10 +551,9 @@ class QuestionAnswerer:
                 )
             yield window
 
-    def _make_windows(self, question: str, pieces: Iterable[Tokens], lengths: dict[str, int]) -> Iterator[Window]:
-        tokens = self.tokenizer.encode(question, "question")
+    def _make_windows(self, question: Tokens, pieces: Iterable[Tokens], lengths: dict[str, int]) -> Iterator[Window]:
         types = self.manifest.model.token_types > 1
-        return make_windows(tokens, pieces, self.tokenizer.template, **lengths, token_types=types)
+        return make_windows(question, pieces, self.tokenizer.template, **lengths, token_types=types)
 
     def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
         """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""

@@ -132,3 +132,9 @@ def test_reading_a_long_context_is_told(qa):
     assert len(seen) > 3
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (len(long.rstrip()), len(long))
+
+
+@pytest.mark.parametrize(("question", "context"), [("", "Ada."), ("Who?", " "), ("Who \ud800?", "Ada."), (3, "Ada.")])
+def test_windows_checks_what_it_is_given_when_it_is_called(qa, question, context):
+    with pytest.raises(InputError):
+        qa.windows(question, context)
