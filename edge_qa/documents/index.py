@@ -147,7 +147,7 @@ class DocumentIndex:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
-            self._local.connection = None
+            self._local.connection = self._local.lexicon = None
 
     def __enter__(self) -> "DocumentIndex":
         return self
