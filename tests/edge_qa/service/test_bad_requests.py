@@ -82,7 +82,7 @@ def test_the_edge_of_the_service(service: Service, method, path, headers, status
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(service: Service):
     head = f"POST {QA} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: 200001\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -115,22 +115,25 @@ def test_a_body_without_a_length_is_refused_when_it_has_become_too_large(service
 def test_a_connection_that_does_not_go_on_is_closed(service: Service, begin):
     started = time.monotonic()
     service.raw(begin)
-    assert 1 < time.monotonic() - started < 15  # 2 seconds, and what a busy machine adds
+    assert time.monotonic() - started > 1  # not before its 2 seconds are over; `raw` waits no longer than a minute
 
 
 def test_a_body_that_drips_is_given_up(service: Service):
     head = f"POST {QA} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         connection.sendall(head.encode())
         started = time.monotonic()
         connection.settimeout(0.2)
         received = b""
-        while not received and time.monotonic() - started < 15:
+        while not received and time.monotonic() - started < 60:
             try:
                 connection.sendall(b" ")
                 received = connection.recv(1000)
             except TimeoutError:
                 continue
+        connection.settimeout(60)
+        while block := connection.recv(1000):
+            received += block
     assert received.startswith(b"HTTP/1.1 408 ")
     assert b'"kind":"slow"' in received
 
