@@ -140,6 +140,12 @@ def ask(
                 for question in questions
             ]
         _print(cited, max_question_len or answerer.defaults.max_question_len, cited_line, as_json)
+        for path in sorted({one.source.path for _, found in cited for one in found if one.source is not None}):
+            if not os.path.lexists(path):
+                shown = path.encode("utf-8", "backslashreplace").decode()
+                click.echo(
+                    f"note: {shown} is not there any more; edge-qa index brings {documents} up to date", err=True
+                )
         return
     if passages is not None:
         raise click.UsageError("--passages is for --documents")

@@ -45,7 +45,11 @@ def check_roots(roots: Iterable[str | os.PathLike[str]]) -> list[str]:
     for root in roots:
         path = os.path.realpath(root)
         if not os.path.exists(path):
-            raise InputError("does not exist", where=Path(root), remedy="give folders or files that are there")
+            raise InputError(
+                "does not exist",
+                where=Path(root),
+                remedy="give folders or files that are there; to take one out of an index, `forget` it",
+            )
         real.append(path)
     if not real:
         raise InputError("no folder was given", where="folders", wanted="at least one")

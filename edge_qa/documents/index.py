@@ -13,7 +13,7 @@ from edge_qa.documents.folders import ReadingOptions
 from edge_qa.documents.found import FILE_COLUMNS, IndexedFile, Passage, file_of_row
 from edge_qa.documents.queries import gram_query, word_query
 from edge_qa.documents.store import errors_of, open_to_read
-from edge_qa.documents.update import UpdateReport, stored_options, update_index
+from edge_qa.documents.update import UpdateReport, forget, stored_options, update_index
 from edge_qa.errors import InputError
 from edge_qa.progress import Progress, no_progress
 
@@ -75,6 +75,13 @@ class DocumentIndex:
         """
         self.report = update_index(self.path, folders, options, progress)
         return self.report
+
+    def forget(self, folders: Iterable[str | os.PathLike[str]]) -> int:
+        """Take all files of some folders, or single files, out of the index; return how many there were.
+
+        They need not exist any more. Raises InputError for one that the index has nothing of; nothing is taken out then.
+        """
+        return forget(self.path, folders)
 
     def search(self, words: str, *, limit: int = 10) -> list[Passage]:
         """Return the passages that fit some words or a question, best first, at most `limit`.

@@ -60,6 +60,26 @@ def update_index(
     return _Update(path, options).run(folders, progress)
 
 
+def forget(path: Path, folders: Iterable[str | os.PathLike[str]]) -> int:
+    """Take the files of some folders out of an index, whether they are still there or not; see `DocumentIndex`."""
+    roots = {Path(folder): os.path.realpath(folder) for folder in folders}
+    connection = open_to_write(path)
+    try:
+        with errors_of(path):
+            known = [os.fsdecode(name) for (name,) in connection.execute("SELECT path FROM files")]
+            for folder, root in roots.items():
+                if not any(_is_in(name, root) for name in known):
+                    raise InputError(
+                        f"nothing of it is in {path}", where=folder, remedy="give a folder that was indexed"
+                    )
+            gone = [name for name in known if any(_is_in(name, root) for root in roots.values())]
+            with transaction(connection):
+                return sum(_remove(connection, name) for name in gone)
+    finally:
+        with contextlib.suppress(EdgeQAError):
+            finish_writing(connection, path)
+
+
 def stored_options(connection: sqlite3.Connection) -> ReadingOptions:
     """Return the options of the last update."""
     row = connection.execute("SELECT value FROM settings WHERE name = ?", (_OPTIONS,)).fetchone()

@@ -32,6 +32,9 @@ _MEBIBYTE = 2**20
     metavar="MIB",
     help=f"Report files larger than this, do not read them; {ReadingOptions.max_file_bytes // _MEBIBYTE} by default.",
 )
+@click.option(
+    "--forget", is_flag=True, help="Take each FOLDER out of the index instead, whether it is still there or not."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON instead of text.")
 def index(
     folders: tuple[Path, ...],
@@ -40,6 +43,7 @@ def index(
     exclude: tuple[str, ...],
     latin_1: bool,
     max_file_mib: int | None,
+    forget: bool,
     as_json: bool,
 ) -> None:
     """Index the documents in each FOLDER into the file LIBRARY.
@@ -47,6 +51,14 @@ def index(
     Run again, it reads only files that changed, and takes out those that are gone; with no option it keeps those of
     the last run. A file that cannot be read is reported and does not stop the rest.
     """
+    if forget:
+        with DocumentIndex.open(library) as opened:
+            count = opened.forget(folders)
+        if as_json:
+            echo_json({"library": str(library), "forgotten": count})
+        else:
+            click.echo(_printable(f"{library}: {count} file{'s' * (count != 1)} forgotten"))
+        return
     options = None
     if include or exclude or latin_1 or max_file_mib is not None:
         most = ReadingOptions.max_file_bytes if max_file_mib is None else max_file_mib * _MEBIBYTE

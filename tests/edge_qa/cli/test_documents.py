@@ -45,6 +45,31 @@ def test_index_says_what_it_did(command, folder, tmp_path):
     assert (again["unchanged"], again["added"], len(again["problems"])) == (2, 0, 1)
 
 
+def test_a_folder_that_is_gone_is_said_and_can_be_forgotten(command, folder, library, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "dogs.md").write_text("# Dogs\n\nThe dog of the mill is called Rex. He is two years old.\n")
+    assert command("index", other, library).code == 0
+    asked = command("ask", BUNDLE, QUESTION, "--documents", library)
+    assert (asked.code, asked.err) == (0, "")
+    folder.rename(tmp_path / "moved")
+    asked = command("ask", BUNDLE, QUESTION, "--documents", library)
+    assert asked.out.startswith("1,980 euros")
+    assert asked.err == f"note: {folder}/lease.txt is not there any more; edge-qa index brings {library} up to date\n"
+    refused = command("index", folder, library)
+    assert refused.code == 4
+    assert "does not exist" in refused.err
+    assert "--forget" in refused.err
+    assert command("index", folder, library, "--forget").out == f"{library}: 2 files forgotten\n"
+    assert command("search", library, "monthly rent").out == ""
+    assert "Rex" in command("search", library, "dog of the mill").out
+    again = command("index", "--forget", other, folder, library)
+    assert again.code == 4
+    assert f"{folder}: nothing of it is in {library}" in again.err
+    assert "Rex" in command("search", library, "dog of the mill").out  # nothing was taken out
+    assert command("index", "--forget", "--json", other / "dogs.md", library).json["forgotten"] == 1
+
+
 def test_include_exclude_and_limits(command, folder, tmp_path):
     library = tmp_path / "library.db"
     assert command("index", folder, library, "--include", "*.md", "--json").json["files"] == 1
