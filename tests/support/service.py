@@ -90,7 +90,11 @@ class Service:
         if self._socket is not None:
             made.sock = socket.socket(socket.AF_UNIX)
             made.sock.settimeout(timeout)
-            made.sock.connect(str(self._socket))
+            try:
+                made.sock.connect(str(self._socket))
+            except OSError:  # the service has ended
+                made.close()
+                raise
         return made
 
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
