@@ -159,7 +159,10 @@ def _look_at_native() -> Finding:
 
     library = this_library()
     if library is None:
-        return _fact("native", "edge-qa-kernels is not installed; OpenVINO runs every model")
+        return _fact(
+            "native",
+            "not installed (pip install ./kernels in the project's folder); OpenVINO runs every model",
+        )
     isa = library.best_path()
     if isa is None:
         cap = os.environ.get(NATIVE_CAP)

@@ -43,6 +43,15 @@ def test_index_says_what_it_did(command, folder, tmp_path):
     assert (again["unchanged"], again["added"], len(again["problems"])) == (2, 0, 1)
 
 
+def test_what_is_not_utf_8_is_reported_with_the_option_that_reads_it(command, folder, tmp_path):
+    (folder / "old.txt").write_bytes("The café of the shop.".encode("latin-1"))
+    library = tmp_path / "library.db"
+    lines = command("index", folder, library).err.splitlines()
+    assert lines[1:] == ["--latin-1 takes text that is not UTF-8 for Latin-1"]
+    read = command("index", folder, library, "--latin-1")
+    assert (read.err, "3 files" in read.out) == ("", True)
+
+
 def test_include_exclude_and_limits(command, folder, tmp_path):
     library = tmp_path / "library.db"
     assert command("index", folder, library, "--include", "*.md", "--json").json["files"] == 1
