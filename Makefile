@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast native check-native test coverage fuzz docs benchmark lint clean
+.PHONY: demo demo-fast native check-native test coverage fuzz pages docs benchmark lint clean
 
 # What builds the native engine; without it everything is answered by OpenVINO.
 NATIVE := $(and $(filter x86_64,$(shell uname -m)),$(shell command -v c++))
@@ -37,12 +37,15 @@ coverage: .venv/dev.installed
 fuzz: .venv/dev.installed
 	$(BIN)/python -m tests.fuzz $(OPTIONS)
 
-# The pages, warnings as errors, and their commands that take too long for `make test`.
-docs: .venv/docs.installed
+# The pages alone, warnings as errors: a minute or two.
+pages: .venv/docs.installed
 	$(BIN)/sphinx-build -W --keep-going -n -E -q docs build/docs
 	$(BIN)/python -m docs.generate.check_links build/docs
-	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest tests/docs
 	@echo "build/docs/index.html"
+
+# The pages, their commands that take too long for `make test`, and the wheel: half an hour, a test at a time.
+docs: pages
+	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest -v tests/docs tests/test_wheel.py
 
 benchmark: .venv/demo.installed
 	$(BIN)/python -m benchmarks $(OPTIONS)

@@ -95,6 +95,9 @@ def convert(
     else:
         settings = pruning_settings(source, mask_method=mask_method, mask_threshold=mask_threshold, mask_bias=mask_bias)
         built, report = _build(source, settings, compact, progress)
+        if torch:
+            note = f"{source.config['model_type']} is read natively: `torch` was not needed, and not used"
+            built = replace(built, notes=(*built.notes, note))
     if cased is not None:
         options = built.step.options | {"cased": str(cased).lower()}
         built = replace(built, step=replace(built.step, options=options))

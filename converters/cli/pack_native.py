@@ -1,5 +1,6 @@
 """edge-qa pack-native."""
 
+import time
 from pathlib import Path
 
 import click
@@ -18,8 +19,12 @@ def pack_native(bundle: Path, output: Path, force: bool, as_json: bool) -> None:
 
     Weights are quantized, or keep their values where the bundle is quantized already; no data is needed.
     """
+    begin = time.perf_counter()
     packed = run_packing(bundle, output, force=force)
     if as_json:
-        echo_json({"bundle": str(packed.path), "packed_bytes": packed.packed_bytes})
+        echo_json({"bundle": str(output), "packed_bytes": packed.packed_bytes})
     else:
-        click.echo(f"{packed.path}: packed for the native engine, {packed.packed_bytes / 1e6:.1f} MB")
+        click.echo(
+            f"{output}: packed for the native engine, {packed.packed_bytes / 1e6:.1f} MB, "
+            f"{time.perf_counter() - begin:.1f} s"
+        )

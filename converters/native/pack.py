@@ -15,6 +15,7 @@ from converters.native.packed_file import PackedWriter, blocks, head_rows, panel
 from converters.token_budgets.budgets import read_keep
 from converters.token_budgets.token_dropping import Keep
 from edge_qa.bundle.bundle import Bundle
+from edge_qa.bundle.manifest import Step
 from edge_qa.errors import BundleError
 
 _ACTIVATIONS = {"gelu": 0, "gelu_tanh": 1, "relu": 2, "silu": 3}
@@ -32,6 +33,13 @@ def pack_bundle(bundle: Bundle) -> bytes:
     Weights are quantized here, or keep the values that a quantized bundle has.
     Raises BundleError for a bundle that the native engine cannot run.
     """
+    made_by = next((words for step in bundle.manifest.lineage if (words := _foreign(step))), None)
+    if made_by is not None:
+        raise BundleError(
+            f"was {made_by}: the native engine runs models that convert built itself",
+            where=bundle.path,
+            remedy="answer with OpenVINO",
+        )
     budgets = {name: read_keep(bundle, budget) for name, budget in (bundle.manifest.budgets or {}).items()}
     # What is quantized already was balanced before.
     is_coded = bundle.manifest.precision == "int8"
@@ -40,6 +48,13 @@ def pack_bundle(bundle: Bundle) -> bytes:
     if problem:
         raise BundleError(problem, where=bundle.path, remedy="answer with OpenVINO")
     return pack_encoder(encoder, budgets)
+
+
+def _foreign(step: Step) -> str | None:
+    """How a step made a graph of other nodes than `convert` builds; None if it did not."""
+    if step.recipe == "import":
+        return "imported"
+    return "exported through PyTorch" if step.options.get("through") == "torch" else None
 
 
 def cannot_run(encoder: Encoder) -> str | None:

@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except EdgeQAError as error:
         if debug:
-            raise
+            _show_traceback()
         if is_out_of_memory(error):
             _fail(out_of_memory(error.where), 6, command, as_json)
         _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), command, as_json)
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(0)
     except OSError as error:
         if debug:
-            raise
+            _show_traceback()
         try:
             sys.stdout.flush()
         except (OSError, ValueError):
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(ResourceError(f"cannot be read or written ({error.strerror or error})", where=where), 6, command, as_json)
     except Exception as error:
         if debug:
-            raise
+            _show_traceback()
         if is_out_of_memory(error):
             _fail(out_of_memory(), 6, command, as_json)
         kind = type(error).__name__
@@ -224,6 +224,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             f"internal error ({kind}: {error})", remedy="run again with edge-qa --debug and report it"
         )
         _fail(internal, 70, command, as_json)
+
+
+def _show_traceback() -> None:
+    """For --debug: the line and the exit code follow, as without it."""
+    import traceback  # here, because only a mistake needs it
+
+    click.echo(traceback.format_exc().encode("utf-8", "backslashreplace").decode(), err=True, nl=False)
 
 
 def _replace_closed_streams() -> None:

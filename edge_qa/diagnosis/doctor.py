@@ -82,7 +82,7 @@ def diagnose(bundle: str | os.PathLike[str] | None = None, measure: bool = False
         if measure:
             products = measure_products()
             findings += _look_at_products(products, machine)
-        findings.append(sparsity_gain(machine.instruction_set))
+        findings.append(sparsity_gain(machine.instruction_set, native=_native_path() is not None))
         if path is not None:
             findings += check_bundle(path, machine, memory)
     well = all(finding.level != "problem" for finding in findings)
@@ -159,13 +159,23 @@ def _look_at_native() -> Finding:
 
     library = this_library()
     if library is None:
-        return _fact("native", "edge-qa-kernels is not installed; OpenVINO runs every model")
+        return _fact(
+            "native",
+            "not installed (pip install ./kernels in the project's folder); OpenVINO runs every model",
+        )
     isa = library.best_path()
     if isa is None:
         cap = os.environ.get(NATIVE_CAP)
         reason = f"{NATIVE_CAP}={cap} names no path" if cap else "this CPU lacks AVX2"
         return _fact("native", f"installed, but {reason}; OpenVINO answers")
     return _fact("native", f"installed, runs on {isa}")
+
+
+def _native_path() -> str | None:
+    from edge_qa.inference.native.library import this_library
+
+    library = this_library()
+    return None if library is None else library.best_path()
 
 
 def _look_at_openvino() -> OpenVINO:

@@ -79,7 +79,8 @@ class DocumentIndex:
     def forget(self, folders: Iterable[str | os.PathLike[str]]) -> int:
         """Take all files of some folders, or single files, out of the index; return how many there were.
 
-        They need not exist any more. Raises InputError for one that the index has nothing of; nothing is taken out then.
+        They need not exist any more. Raises InputError for one that the index has nothing of, before anything is
+        taken out.
         """
         return forget(self.path, folders)
 

@@ -51,7 +51,7 @@ def native_engine(
         raise ResourceError(
             "edge-qa-kernels is not installed, or cannot be loaded here",
             where="engine 'native'",
-            remedy="pip install 'edge-qa[native]' on x86-64 Linux, or answer with 'openvino'",
+            remedy="pip install ./kernels in the project's folder, on x86-64 Linux, or answer with 'openvino'",
         )
     if isa is None:
         cap = os.environ.get(CAP_VARIABLE)

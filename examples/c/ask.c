@@ -1,7 +1,8 @@
 /* Logits from C, with nothing but the kernels: tokens in, the best span of tokens out.
  *
  *   edge-qa pack-native BUNDLE PACKED
- *   cc ask.c -I KERNELS/include libedge_qa_kernels.so -o ask
+ *   LIBRARY=$(python -c "import edge_qa_kernels as it; print(it.__path__[0])")    # pip install ./kernels put it there
+ *   cc examples/c/ask.c -I kernels/include $LIBRARY/libedge_qa_kernels.so -Wl,-rpath,$LIBRARY -o ask
  *   ./ask PACKED/model.native 101 2040 2626 1996 3964 1029 102 8504 24546 2626 1996 3964 1012 102
  *
  * The words stand for [CLS] question [SEP] context [SEP], by the numbers of the bundle's tokenizer.json; 102 is the

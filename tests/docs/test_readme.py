@@ -38,5 +38,5 @@ def test_relative_links_lead_to_files(path) -> None:
 def test_the_make_targets_that_the_readme_names_are_there() -> None:
     named = set(re.findall(r"\bmake ([a-z-]+)", README.read_text(encoding="utf-8")))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"demo", "test", "docs"} <= named
+    assert {"demo", "test", "pages"} <= named
     assert named <= targets | {"a"}  # "make a model"

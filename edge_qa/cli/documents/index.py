@@ -74,6 +74,8 @@ def index(
         return
     for problem in report.problems:
         click.echo(_printable(f"not read: {problem.path}: {problem.reason}"), err=True)
+    if not latin_1 and any("is not UTF-8" in problem.reason for problem in report.problems):
+        click.echo("--latin-1 takes text that is not UTF-8 for Latin-1", err=True)
     click.echo(_printable(f"{library}: {_summary(report)}"))
 
 

@@ -97,6 +97,7 @@ def test_1x4_block_sparse(tmp_path, tensors):
     said = " ".join(read_aloud(found, amx=False))
     assert "4 outputs x 1 input (1x4)" in said
     assert "needs a CPU with AMX, which this one has not: no gain in speed is to be expected" in said
+    assert "The native engine skips aligned 4x1 blocks" in said
     assert "this one has it" in " ".join(read_aloud(found, amx=True))
 
 

@@ -266,6 +266,35 @@ def test_folded_by_hand(activation, kind):
     assert layer.attention.query.weight.tolist() == [[1, 0]]
 
 
+# A matrix of 16 neurons whose zeros lie in aligned blocks of 4 outputs x 1 input, half of them.
+QUADS = np.kron(np.array([[0, 1, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 1, 0]]), np.ones((4, 1)))
+
+
+@pytest.mark.parametrize(
+    ("blocked", "silent", "kept"),
+    [
+        (True, [5], 16),  # alone it would move all that follow it by one
+        (True, [4, 5, 6, 7, 9], 12),  # a whole group goes, the lone one stays
+        (False, [5], 15),
+    ],
+)
+def test_neurons_of_4x1_blocks_go_in_whole_groups(blocked, silent, kept):
+    up, down = QUADS.astype(np.float32), np.ones((4, 16), np.float32)
+    if not blocked:
+        up = np.roll(up, 1, axis=0)  # the same zeros, off their places
+    down[:, silent] = 0
+    zeros = np.zeros
+    norm = Norm(np.ones(4, np.float32), zeros(4, np.float32), 1e-12)
+    block = FeedForward(Linear(up, zeros(16, np.float32)), Linear(down, zeros(4, np.float32)), norm)
+    smaller = compaction._compact_block(block, "relu")
+    assert smaller.width == kept
+    inputs = np.arange(4, dtype=np.float32)
+    assert np.array_equal(smaller.down.weight @ (smaller.up.weight @ inputs), down @ (up @ inputs))
+    if blocked:
+        groups = smaller.up.weight.reshape(-1, 4, 4)
+        assert ((groups == 0).all(axis=1) == (groups == 0).any(axis=1)).all()
+
+
 def test_a_fold_of_nothing_keeps_the_bias_and_its_type():
     encoder = encoder_of([("zero output",)], [[("zero column",)]])
     layer = compact(encoder).layers[0]

@@ -70,6 +70,15 @@ def test_a_folder_that_is_gone_is_said_and_can_be_forgotten(command, folder, lib
     assert command("index", "--forget", "--json", other / "dogs.md", library).json["forgotten"] == 1
 
 
+def test_what_is_not_utf_8_is_reported_with_the_option_that_reads_it(command, folder, tmp_path):
+    (folder / "old.txt").write_bytes("The café of the shop.".encode("latin-1"))
+    library = tmp_path / "library.db"
+    lines = command("index", folder, library).err.splitlines()
+    assert lines[1:] == ["--latin-1 takes text that is not UTF-8 for Latin-1"]
+    read = command("index", folder, library, "--latin-1")
+    assert (read.err, "3 files" in read.out) == ("", True)
+
+
 def test_include_exclude_and_limits(command, folder, tmp_path):
     library = tmp_path / "library.db"
     assert command("index", folder, library, "--include", "*.md", "--json").json["files"] == 1

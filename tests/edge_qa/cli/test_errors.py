@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.support.checkpoints import VOCABULARY, bert_config, bert_tensors, write_checkpoint
+from tests.support.tiny import tiny_bundle
 
 USAGE, BUNDLE, INPUT, RESOURCES = 2, 3, 4, 6
 
@@ -422,6 +423,33 @@ def test_something_in_a_layer_that_is_not_computed(command, out, tmp_path):
     tensors["bert.encoder.layer.0.attention.self.distance_embedding.weight"] = np.ones((63, 8), np.float32)
     folder = write_checkpoint(tmp_path / "c", tensors=tensors)
     check(command("convert", folder, out), BUNDLE, "distance_embedding", "layers hold tensors that BERT does not have")
+
+
+def test_debug_shows_the_traceback_before_the_same_line_and_exit_code(command):
+    plain, debug = command("inspect", "nowhere"), command("--debug", "inspect", "nowhere")
+    assert (debug.code, debug.out) == (plain.code, plain.out) == (BUNDLE, "")
+    traceback = debug.err.removesuffix(plain.err)
+    assert traceback != debug.err
+    assert traceback.startswith("Traceback (most recent call last)")
+
+
+def test_a_value_outside_its_range_is_wrong_usage(command):
+    result = command("ask", "bundle", "Who?", "--text", "Ada.", "--min-confidence", "2")
+    assert (result.code, result.out) == (USAGE, "")
+
+
+# Notes
+
+
+def test_torch_that_is_not_needed_is_named(command, out, tmp_path):
+    result = command("convert", write_checkpoint(tmp_path / "c"), out, "--torch")
+    assert "note: bert is read natively: --torch was not needed, and not used\n" in result.out
+
+
+def test_the_packed_bundle_is_named_as_it_was_given(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_bundle(tmp_path).rename(tmp_path / "b")
+    assert command("pack-native", "b", "p").out.startswith("p: packed for the native engine, ")
 
 
 # JSON
