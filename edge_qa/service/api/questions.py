@@ -58,6 +58,7 @@ def question_routes(desk: Desk) -> list[Route]:
             asked.passages,
             asked.max_answer_len,
             asked.no_answer_threshold,
+            asked.min_confidence,
             asked.max_question_len,
             desk.deadline(),
         )
@@ -116,5 +117,12 @@ def _found(answer: Found) -> FoundAnswer:
 def _cited(answer: Cited) -> CitedAnswer:
     source = None if answer.source is None else msgspec.convert(answer.source, CitedSource)
     return CitedAnswer(
-        answer.text, answer.score, answer.start, answer.end, answer.question_truncated, answer.rank, source
+        answer.text,
+        answer.score,
+        answer.start,
+        answer.end,
+        answer.question_truncated,
+        answer.rank,
+        answer.confidence,
+        source,
     )

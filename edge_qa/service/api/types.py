@@ -83,6 +83,7 @@ class AskRequest(Struct, frozen=True, forbid_unknown_fields=True):
     max_answer_len: Tokens | None = None
     max_question_len: Tokens | None = None
     no_answer_threshold: Threshold | None = None
+    min_confidence: Share | None = None
 
 
 class CitedSource(Struct, frozen=True):
@@ -103,7 +104,10 @@ class CitedSource(Struct, frozen=True):
 
 
 class CitedAnswer(Struct, frozen=True):
-    """An answer from documents. source and rank are null for "none"; answers are sorted by rank."""
+    """An answer from documents. source and rank are null for "none"; answers are sorted by rank.
+
+    confidence: the probability that the answer is right; null where the bundle was not fitted for documents.
+    """
 
     answer: str
     score: Share
@@ -111,6 +115,7 @@ class CitedAnswer(Struct, frozen=True):
     end: Annotated[int, Meta(ge=0)]
     question_truncated: bool
     rank: float | None
+    confidence: Share | None
     source: CitedSource | None
 
 

@@ -183,6 +183,7 @@ class Answering:
             passages=request.passages,
             max_answer_len=request.max_answer_len,
             no_answer_threshold=request.no_answer_threshold,
+            min_confidence=request.min_confidence,
             max_question_len=request.max_question_len,
         )
         watch.inference += time.perf_counter() - begin
@@ -268,7 +269,16 @@ def _cited(answer: CitedAnswer) -> Cited:
     source = None
     if answer.source is not None:
         source = {name: _as_json(value) for name, value in asdict(answer.source).items()}
-    return Cited(answer.text, answer.score, answer.start, answer.end, answer.question_truncated, answer.rank, source)
+    return Cited(
+        answer.text,
+        answer.score,
+        answer.start,
+        answer.end,
+        answer.question_truncated,
+        answer.rank,
+        answer.confidence,
+        source,
+    )
 
 
 def _as_json(value: str | int | tuple[int, ...] | None) -> str | int | list[int] | None:

@@ -55,6 +55,7 @@ class Ask(Struct, frozen=True, tag=True):
     passages: int | None
     max_answer_len: int | None
     no_answer_threshold: float | None
+    min_confidence: float | None
     max_question_len: int | None
     deadline: float
 
@@ -109,6 +110,7 @@ class Cited(Struct, frozen=True):
     end: int
     question_truncated: bool
     rank: float | None
+    confidence: float | None
     source: dict[str, str | int | list[int] | None] | None
 
 

@@ -97,8 +97,13 @@ def test_documents_are_asked_with_citations(service: Service, serial, library):
     assert best["source"] == want[0]["source"] | {"passage": list(want[0]["source"]["passage"])}
     nothing = service.post("/v1/ask", {"question": "Xylophone zeitgeist?"}).json["answers"]
     assert nothing == [
-        {"answer": "", "score": 0.0, "start": 0, "end": 0, "question_truncated": False, "rank": None, "source": None}
+        {"answer": "", "score": 0.0, "start": 0, "end": 0, "question_truncated": False}
+        | {"rank": None, "confidence": None, "source": None}
     ]
+    assert best["confidence"] is want[0]["confidence"] is None  # this bundle has none
+    refused = service.post("/v1/ask", {"question": "Who?", "min_confidence": 0.5})
+    assert refused.status == 422
+    assert "no confidence" in refused.json["error"]
 
 
 def test_the_service_says_what_it_is(service: Service, serial):

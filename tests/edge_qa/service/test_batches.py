@@ -79,7 +79,7 @@ def test_each_request_of_a_batch_gets_its_own(answerer):
         request(good, top_k=2),
         request(good, deadline_s=-1),
         request(good, min_confidence=0.5),
-        Ask("who?", 1, None, None, None, None, time.monotonic() + 9),
+        Ask("who?", 1, None, None, None, None, None, time.monotonic() + 9),
     )
     assert isinstance(results[0], Answers)
     assert results[0].answers[0][0].text == "1871"

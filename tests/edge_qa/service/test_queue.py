@@ -17,7 +17,7 @@ def questions(characters: int, deadline_s: float = SOON) -> Entry:
 
 
 def documents() -> Entry:
-    return Entry(Ask("who?", 1, None, None, None, None, time.monotonic() + SOON))
+    return Entry(Ask("who?", 1, None, None, None, None, None, time.monotonic() + SOON))
 
 
 def in_a_loop(test):
