@@ -60,9 +60,10 @@ def test_a_log_gets_a_line_of_a_stage_that_tells_nothing(clock, capsys):
 def test_the_line_comes_while_the_command_is_busy_elsewhere_and_no_thread_outlives_it(capfd, monkeypatch):
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_PULSE_SECONDS", 0.001)
+    before = set(threading.enumerate())
     with click.Context(click.Command("slow")):
         progress.progress_bars()("quantize")
-        (thread,) = [one for one in threading.enumerate() if one.name == "progress"]
+        (thread,) = set(threading.enumerate()) - before
         told = ""
         for _ in range(2000):
             told += capfd.readouterr().err
@@ -74,8 +75,9 @@ def test_the_line_comes_while_the_command_is_busy_elsewhere_and_no_thread_outliv
 
 
 def test_a_command_that_waits_for_input_has_no_such_lines(capsys):
+    before = set(threading.enumerate())
     progress.progress_bars(pulse=False)("answer", 1, 2)
-    assert not [one for one in threading.enumerate() if one.name == "progress"]
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_terminal_gets_a_line_for_a_stage_and_a_bar_for_its_parts(clock, capsys, monkeypatch):
