@@ -51,9 +51,9 @@ def test_a_log_gets_a_line_of_a_stage_that_tells_nothing(clock, capsys):
         show.pulse()
         show.pulse()
     assert capsys.readouterr().err.splitlines() == [
-        "read, still at work after 1 min",
-        "latency: 0/4, still at work after 1 min",
-        "after latency, still at work after 2 min",
+        "read, 1 min since the start",
+        "latency: 0/4, 2 min since the start",
+        "after latency, 3 min since the start",
     ]
 
 
@@ -70,7 +70,7 @@ def test_the_line_comes_while_the_command_is_busy_elsewhere_and_no_thread_outliv
             if told:
                 break
             time.sleep(0.005)
-    assert told.splitlines()[0] == "quantize, still at work after 0 min"
+    assert told.splitlines()[0] == "quantize, 0 min since the start"
     assert not thread.is_alive()
 
 
