@@ -73,8 +73,6 @@ class _Log:
         self._pulse = pulse
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        if stage != self._state[0]:
-            self._began = time.monotonic()
         self._state = (stage, done, total)
         if self._pulse:
             self._pulse = False
@@ -90,7 +88,7 @@ class _Log:
         where = f"after {stage}" if 0 < total == done else f"{stage}: {done}/{total}" if total else stage
         # The reader may have closed the stream; the command itself finds out.
         with contextlib.suppress(OSError, ValueError):
-            click.echo(f"{where}, still at work after {minutes:.0f} min", err=True)
+            click.echo(f"{where}, {minutes:.0f} min since the start", err=True)
 
     def _start(self) -> None:
         thread = threading.Thread(target=_beat, args=(weakref.ref(self), self._ended), name="progress", daemon=True)
