@@ -20,7 +20,7 @@ from edge_qa.inference.cold_start import read_while_importing
 from edge_qa.inference.confidence import answer_confidence, none_confidence
 from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
 from edge_qa.inference.native.engine import NativeEngine
-from edge_qa.inference.reading import Limits, Reading
+from edge_qa.inference.reading import Limits, Reading, Shortlisting
 from edge_qa.inference.spans import Selection, Span
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
@@ -246,7 +246,7 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
         min_confidence: float | None = None,
-        shortlist: int | None = None,
+        shortlist: Shortlisting = "auto",
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
@@ -265,7 +265,7 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
         min_confidence: float | None = None,
-        shortlist: int | None = None,
+        shortlist: Shortlisting = "auto",
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
@@ -283,7 +283,7 @@ class QuestionAnswerer:
         max_answer_len: int | None = None,
         no_answer_threshold: float | None = None,
         min_confidence: float | None = None,
-        shortlist: int | None = None,
+        shortlist: Shortlisting = "auto",
         max_windows: int | None = None,
         timeout: float | None = None,
         max_question_len: int | None = None,
@@ -297,7 +297,8 @@ class QuestionAnswerer:
         no_answer_threshold: answer "none" where its logit exceeds the best span's by more than this
         (0 is the usual start; None, the default of bundles not trained for it, always answers).
         min_confidence: answer "none" rather than with less confidence, 0..1; the bundle must have one.
-        shortlist: run only this many windows, those that share most rare words with the question.
+        shortlist: run only this many windows, those that share most rare words with the question; None for all. "auto"
+        runs 4 windows of a text of more than 20,000 characters unless another limit is given, and all of a shorter one.
         max_windows, timeout (seconds): stop reading the context there; the answer then says `partial`.
         With a shortlist max_windows leaves the likeliest, and half of the timeout goes to the ranking: what
         was not seen by then is not ranked. At least one window is always read.
@@ -372,9 +373,10 @@ class QuestionAnswerer:
         return self._answers_of(pairs, how, prompt=True)
 
     def _answers_of(self, pairs: Iterable[tuple[str, str]], how: "_How", *, prompt: bool) -> Iterator[Answer]:
+        cut = partial(self.windows, max_question_len=how.max_question_len, within=how.within)
         outcomes = self.outcomes(
             pairs,
-            lambda pair: self.windows(*pair, max_question_len=how.max_question_len, within=how.within),
+            lambda pair: Reading(*pair, Limits("auto")).windows(cut),
             max_answer_len=how.max_answer_len,
             budget=how.budget,
             prompt=prompt,

@@ -25,6 +25,7 @@ from edge_qa.cli.options import (
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
 from edge_qa.inference.engine_choice import EngineName
+from edge_qa.inference.reading import Shortlisting
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
 from edge_qa.text.decoding import decode_text
@@ -87,7 +88,7 @@ def ask(
     max_answer_len: int | None,
     no_answer_threshold: float | None,
     min_confidence: float | None,
-    shortlist: int | None,
+    shortlist: Shortlisting,
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,
@@ -112,7 +113,7 @@ def ask(
     if documents is not None:
         if context_file is not None or text is not None:
             raise click.UsageError("give a text or --documents, not both")
-        if shortlist is not None or max_windows is not None or timeout is not None:
+        if shortlist != "auto" or max_windows is not None or timeout is not None:
             raise click.UsageError("--shortlist, --max-windows and --timeout are for a text; give --passages")
         if within != "block":
             raise click.UsageError("--within is for a text")

@@ -30,6 +30,7 @@ from edge_qa.evaluation.arriving_lines import ArrivingLines
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
 from edge_qa.files import check_file, sync_folder
 from edge_qa.inference.engine_choice import EngineName
+from edge_qa.inference.reading import Shortlisting
 from edge_qa.text.blocks import Within
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def batch(
     max_answer_len: int | None,
     no_answer_threshold: float | None,
     min_confidence: float | None,
-    shortlist: int | None,
+    shortlist: Shortlisting,
     max_windows: int | None,
     timeout: float | None,
     max_question_len: int | None,

@@ -8,6 +8,7 @@ import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.inference.engine_choice import ENGINES
+from edge_qa.inference.reading import Shortlisting
 
 budget_option = click.option(
     "--budget",
@@ -78,12 +79,25 @@ engine_option = click.option(
     help="Run the model with this engine; auto is native where edge-qa-kernels is installed and the model is packed.",
 )
 
+
+def _shortlist(_context: click.Context, _option: click.Parameter, value: str) -> Shortlisting:
+    """Return a number of windows, "auto", or None for all."""
+    if value in ("auto", "all"):
+        return None if value == "all" else "auto"
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise click.BadParameter(f"got {value!r}, wanted a number of windows from 1 on, auto or all")
+    return int(value)
+
+
 _LIMITS = (
     click.option(
         "--shortlist",
-        type=click.IntRange(min=1),
-        metavar="WINDOWS",
-        help="Read only the windows that share most rare words with the question; all of them by default.",
+        callback=_shortlist,
+        default="auto",
+        show_default=True,
+        metavar="WINDOWS|all",
+        help="Read only so many windows, those that share most rare words with the question; auto reads 4 of a text of "
+        "more than 20,000 characters unless another limit is given, and all of a shorter one.",
     ),
     click.option(
         "--max-windows",

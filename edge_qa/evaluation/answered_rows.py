@@ -10,7 +10,7 @@ from edge_qa.answerer import Answer, QuestionAnswerer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.rows import Row
 from edge_qa.inference.batching import BATCH
-from edge_qa.inference.reading import Limits, Reading
+from edge_qa.inference.reading import Limits, Reading, Shortlisting
 from edge_qa.text.blocks import Within
 from edge_qa.text.windows import Window
 
@@ -23,7 +23,7 @@ class AnswerOptions:
     max_answer_len: int | None = None
     no_answer_threshold: float | None = None
     min_confidence: float | None = None
-    shortlist: int | None = None
+    shortlist: Shortlisting = "auto"
     max_windows: int | None = None
     timeout: float | None = None
     max_question_len: int | None = None

@@ -22,6 +22,7 @@ from edge_qa.errors import EdgeQAError, InputError, is_out_of_memory
 from edge_qa.inference.batching import LogitsSource
 from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.native.engine import NativeEngine
+from edge_qa.inference.reading import Limits, Reading
 from edge_qa.inference.spans import Logits, Selection
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.service.workers.messages import (
@@ -153,15 +154,17 @@ class Answering:
 
     def _windows(self, item: _Item, request: Questions) -> Iterator[Window]:
         how: How = request.how
-        found = self._answerer.windows(
-            item.question,
-            item.context,
+        cut = partial(
+            self._answerer.windows,
             max_seq_len=how.max_seq_len,
             doc_stride=how.doc_stride,
             max_question_len=how.max_question_len,
             align_to_words=how.align_to_words,
             within=how.within,
         )
+        # As the answerer does by itself; who asks for windows of an old pipeline gets all of them.
+        limits = Limits("auto" if how.max_seq_len is None and how.doc_stride is None else None)
+        found = Reading(item.question, item.context, limits).windows(cut)
         while True:
             if time.monotonic() > request.deadline:
                 raise LateError("no answer before the deadline of the request")

@@ -196,3 +196,34 @@ def test_a_closer_look_reads_the_passages_of_the_answers_alone(qa, pairs, batch_
                     assert span.alone == pytest.approx((one.logit, one.null_logit, one.rival_logit), abs=2e-3)
                     seen += 1
     assert seen >= 9
+
+
+def test_of_a_long_text_the_four_likeliest_windows_run_unless_told_otherwise(qa, monkeypatch):
+    ran = []
+    logits = Engine.logits
+
+    def counted(self, windows, **options):
+        ran.extend(windows)
+        return logits(self, windows, **options)
+
+    def windows_run(ask) -> int:
+        ran.clear()
+        answer = ask()
+        assert answer.text == "1871"
+        assert not answer.partial
+        return len(ran)
+
+    monkeypatch.setattr(Engine, "logits", counted)
+    question, place = "When was the lighthouse lit?", "The lighthouse on Gull Rock was lit in 1871. "
+    filler = "The harbour was quiet that week, and the fog did not lift before noon. "
+    long, short = (filler * count + place + filler * count for count in (200, 100))
+    assert len(short) < 20_000 < len(long)
+    all_of_it = len(list(qa.windows(question, long)))
+    assert all_of_it > 20
+    assert windows_run(lambda: qa.answer(question, long)) == 4
+    assert windows_run(lambda: qa.answer_many([(question, long)])[0]) == 4
+    assert windows_run(lambda: next(qa.stream([(question, long)]))) == 4
+    assert windows_run(lambda: qa.answer(question, long, shortlist=None)) == all_of_it
+    assert windows_run(lambda: qa.answer(question, long, shortlist=2)) == 2
+    assert windows_run(lambda: qa.answer(question, long, max_windows=100)) == all_of_it
+    assert windows_run(lambda: qa.answer(question, short)) == len(list(qa.windows(question, short)))
