@@ -526,7 +526,12 @@ class QuestionAnswerer:
             if not text or text.isspace():
                 raise InputError(f"{what} is empty", remedy="give some text")
         lengths = self._lengths(max_seq_len, doc_stride, max_question_len)
-        return self._windows(self.tokenizer.encode(question, "question"), context, lengths, align_to_words, within)
+        asked = self.tokenizer.encode(question, "question")
+        if not len(asked.ids):
+            raise InputError(
+                "question is empty once tokenized (only control or zero-width characters)", remedy="give some text"
+            )
+        return self._windows(asked, context, lengths, align_to_words, within)
 
     def _lengths(
         self, max_seq_len: int | None = None, doc_stride: int | None = None, max_question_len: int | None = None

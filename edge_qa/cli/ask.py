@@ -119,6 +119,7 @@ def ask(
             raise click.UsageError("--within is for a text")
         # Imported here, because an answer from a text need not wait for SQLite.
         from edge_qa.cli.documents.cited_answers import cited_line
+        from edge_qa.cli.documents.printing import printable
         from edge_qa.documents.index import DocumentIndex
 
         # The index first: a wrong name is found before a model is loaded.
@@ -143,10 +144,8 @@ def ask(
         _print(cited, max_question_len or answerer.defaults.max_question_len, cited_line, as_json)
         for path in sorted({one.source.path for _, found in cited for one in found if one.source is not None}):
             if not os.path.lexists(path):
-                shown = path.encode("utf-8", "backslashreplace").decode()
-                click.echo(
-                    f"note: {shown} is not there any more; edge-qa index brings {documents} up to date", err=True
-                )
+                note = f"note: {path} is not there any more; edge-qa index brings {documents} up to date"
+                click.echo(printable(note), err=True)
         return
     if passages is not None:
         raise click.UsageError("--passages is for --documents")

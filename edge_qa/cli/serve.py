@@ -6,11 +6,13 @@ from typing import Literal
 
 import click
 
-from edge_qa.cli.options import budget_option, cache_option, engine_option, precision_option
+from edge_qa.cli.options import budget_option, cache_option, engine_option, finite, precision_option
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.service.settings import MIB, Limits, Listening, Model
 
 _DEFAULTS = Limits()
+# What no machine of today has; numbers far beyond it do not fit the messages between processes.
+_MOST, _MOST_MIB = 2**40, 2**30
 _PATH = click.Path(path_type=Path)
 
 
@@ -65,7 +67,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--worker-memory",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, _MOST_MIB),
     default=(_DEFAULTS.worker_bytes or 0) // MIB,
     show_default=True,
     metavar="MIB",
@@ -73,7 +75,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--max-batch-tokens",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MOST),
     default=_DEFAULTS.batch_tokens,
     show_default=True,
     metavar="TOKENS",
@@ -81,7 +83,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--max-queue",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MOST),
     default=_DEFAULTS.queued,
     show_default=True,
     metavar="REQUESTS",
@@ -89,7 +91,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--max-body",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, _MOST),
     default=_DEFAULTS.body_bytes,
     show_default=True,
     metavar="BYTES",
@@ -98,6 +100,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--request-timeout",
     type=click.FloatRange(min=0.1, max=3600),
+    callback=finite,
     default=_DEFAULTS.request_s,
     show_default=True,
     metavar="SECONDS",
@@ -106,6 +109,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--receive-timeout",
     type=click.FloatRange(min=0.1, max=3600),
+    callback=finite,
     default=_DEFAULTS.receive_s,
     show_default=True,
     metavar="SECONDS",
@@ -114,6 +118,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--hang-timeout",
     type=click.FloatRange(min=0.1, max=3600),
+    callback=finite,
     default=_DEFAULTS.hang_s,
     show_default=True,
     metavar="SECONDS",
@@ -122,6 +127,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(min=0, max=3600),
+    callback=finite,
     default=_DEFAULTS.drain_s,
     show_default=True,
     metavar="SECONDS",

@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 # So many passages are looked at more closely than BM25 does, at least.
 _CANDIDATES = 60
+# More passages than any index holds; SQLite takes no larger number.
+_MOST = 2**31 - 1
 
 # Of the parent of a forked process; SQLite does not allow the child to close them.
 _inherited: list[sqlite3.Connection | None] = []
@@ -93,7 +95,7 @@ class DocumentIndex:
             raise InputError(f"got {limit}", where="limit", wanted="at least 1")
         if not words.strip():
             raise InputError("is empty", where="words", remedy="give some words to search for")
-        return self._reading(lambda connection: _search(connection, self._local.lexicon, words, limit))
+        return self._reading(lambda connection: _search(connection, self._local.lexicon, words, min(limit, _MOST)))
 
     def ask(
         self,

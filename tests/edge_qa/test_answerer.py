@@ -138,3 +138,9 @@ def test_reading_a_long_context_is_told(qa):
 def test_windows_checks_what_it_is_given_when_it_is_called(qa, question, context):
     with pytest.raises(InputError):
         qa.windows(question, context)
+
+
+@pytest.mark.parametrize("question", ["\u200b", "\u0000", "\u200d\ufeff"])
+def test_a_question_of_nothing_that_can_be_seen_is_refused(qa, question):
+    with pytest.raises(InputError, match="question is empty once tokenized"):
+        qa.answer(question, "Ada wrote it.")

@@ -1,5 +1,6 @@
 """How edge-qa ask prints answers from an index."""
 
+from edge_qa.cli.documents.printing import printable
 from edge_qa.documents.cited_answers import CitedAnswer
 
 
@@ -13,5 +14,4 @@ def cited_line(answer: CitedAnswer) -> str:
     text = " ".join(answer.text.split())
     sentence = " ".join(source.sentence.split())
     line = f"{text}  {answer.score:.1%}{sure}  {source.path}{page}  characters {source.start}-{source.end}: {sentence}"
-    # A file name that is not UTF-8 holds lone surrogates, which a terminal does not take.
-    return line.encode("utf-8", "backslashreplace").decode()
+    return printable(line)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.documents.printing import printable
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.progress import progress_bars
 from edge_qa.documents.folders import ReadingOptions
@@ -28,7 +29,7 @@ _MEBIBYTE = 2**20
 @click.option("--latin-1", is_flag=True, help="Take text that is not UTF-8 for Latin-1 instead of reporting it.")
 @click.option(
     "--max-file-mib",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**30),
     metavar="MIB",
     help=f"Report files larger than this, do not read them; {ReadingOptions.max_file_bytes // _MEBIBYTE} by default.",
 )
@@ -57,7 +58,7 @@ def index(
         if as_json:
             echo_json({"library": str(library), "forgotten": count})
         else:
-            click.echo(_printable(f"{library}: {count} file{'s' * (count != 1)} forgotten"))
+            click.echo(printable(f"{library}: {count} file{'s' * (count != 1)} forgotten"))
         return
     options = None
     if include or exclude or latin_1 or max_file_mib is not None:
@@ -73,10 +74,10 @@ def index(
         echo_json({"library": str(library), **asdict(report)})
         return
     for problem in report.problems:
-        click.echo(_printable(f"not read: {problem.path}: {problem.reason}"), err=True)
+        click.echo(printable(f"not read: {problem.path}: {problem.reason}"), err=True)
     if not latin_1 and any("is not UTF-8" in problem.reason for problem in report.problems):
         click.echo("--latin-1 takes text that is not UTF-8 for Latin-1", err=True)
-    click.echo(_printable(f"{library}: {_summary(report)}"))
+    click.echo(printable(f"{library}: {_summary(report)}"))
 
 
 def _summary(report: UpdateReport) -> str:
@@ -93,8 +94,3 @@ def _summary(report: UpdateReport) -> str:
     )
     held = f"{report.files} files in {report.passages} passages"
     return f"{held} ({done or 'nothing found'}; {report.bytes_read / 1e6:.1f} MB read in {report.seconds:.1f} s)"
-
-
-def _printable(line: str) -> str:
-    """A file name that is not UTF-8 holds lone surrogates, which a terminal does not take."""
-    return line.encode("utf-8", "backslashreplace").decode()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.documents.printing import printable
 from edge_qa.documents.found import Passage
 from edge_qa.documents.index import DocumentIndex
 
@@ -25,7 +26,7 @@ def search(library: Path, words: tuple[str, ...], limit: int, as_json: bool) -> 
     if as_json:
         echo_json([_as_json(passage) for passage in passages])
     for passage in [] if as_json else passages:
-        click.echo(_line(passage).encode("utf-8", "backslashreplace").decode())
+        click.echo(printable(_line(passage)))
     if not passages:
         click.get_current_context().exit(1)
 

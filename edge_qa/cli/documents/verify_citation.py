@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.documents.printing import printable
 from edge_qa.documents.citations import CitationCheck
 from edge_qa.documents.citations import verify_citation as verify
 from edge_qa.documents.index import DocumentIndex
@@ -33,7 +34,7 @@ def verify_citation(library: Path, citation: str, as_json: bool) -> None:
     if as_json:
         echo_json([asdict(check) for check in checks])
     for check in [] if as_json else checks:
-        click.echo(_line(check).encode("utf-8", "backslashreplace").decode())
+        click.echo(printable(_line(check)))
     if not all(check.holds for check in checks):
         click.get_current_context().exit(1)
 

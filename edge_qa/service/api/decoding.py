@@ -59,10 +59,9 @@ def _parts(message: str) -> tuple[str, str | None]:
 def _look_for_surrogates(body: bytes) -> None:
     """Raise the error of a lone surrogate, which JSON can spell with an escape, and which is no character."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        found = _first_surrogate(json.loads(body), "")
+    except (ValueError, RecursionError):  # too deep to look through
         return
-    found = _first_surrogate(value, "")
     if found is not None:
         where, position = found
         raise RequestError(

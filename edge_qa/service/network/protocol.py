@@ -7,6 +7,7 @@ a byte a second, stays for ever.
 import asyncio
 
 from edge_qa.errors import missing_extra
+from edge_qa.service.network.failures import RequestError
 
 try:
     import h11
@@ -31,6 +32,25 @@ def protocol_with(receive_s: float) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             self._arriving = self.loop.call_later(receive_s, self._too_slow)
+
+        def send_400_response(self, msg: str) -> None:
+            """Say what is wrong with what is no HTTP, as every other failure is said."""
+            failure = RequestError(400, "http", "the request is no valid HTTP/1.1")
+            content = failure.response().body
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(content)),
+                (b"x-content-type-options", b"nosniff"),
+                (b"cache-control", b"no-store"),
+                (b"connection", b"close"),
+            ]
+            for event in (
+                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=bytes(content)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event))
+            self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
             for timer in (self._arriving, self._leaving):

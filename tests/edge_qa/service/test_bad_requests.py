@@ -1,10 +1,14 @@
 """What a service says to requests that it cannot use, and to clients that it must not trust."""
 
+import json
 import socket
 import time
+from typing import Any
 
 import pytest
 
+from edge_qa.service.api.decoding import BodyDecoder
+from edge_qa.service.network.failures import RequestError
 from tests.support.service import Service
 
 GOOD = {"inputs": {"question": "When?", "context": "Lit in 1871."}}
@@ -140,6 +144,16 @@ def test_a_body_that_drips_is_given_up(service: Service):
 
 def test_what_is_no_http_is_refused(service: Service):
     assert service.raw(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    head, body = service.raw(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/json" in head
+    assert json.loads(body) == {"error": "the request is no valid HTTP/1.1", "kind": "http"}
     long = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40_000
     assert service.raw(long).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
     assert service.ask("When?", "Lit in 1871.").json["answer"] == "1871"
+
+
+def test_nesting_beyond_what_can_be_looked_through_is_refused():
+    deep = b"[" * 900 + b'"\\ud800"' + b"]" * 900
+    with pytest.raises(RequestError, match="the body is no JSON"):
+        BodyDecoder(dict[str, Any]).decode(b'{"x": ' + deep + b"}")

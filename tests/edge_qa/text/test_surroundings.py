@@ -16,15 +16,18 @@ def around(text: str, part: str) -> str | None:
     return None if found is None else text[slice(*found)].strip()
 
 
-@pytest.mark.parametrize("gap", ["\n\n", "\n \t\n", "\n> >\n", "\n\n\n\n", "\r\n\r\n"])
+@pytest.mark.parametrize(
+    "gap", ["\n\n", "\n \t\n", "\n> >\n", "\n\n\n\n", "\r\n\r\n", "\r\r", "\r\n \r\n", "\f", "\u2029", "\x85\x85"]
+)
 def test_a_passage_lies_between_blank_lines(gap):
     text = f"{FIRST}{gap}{SECOND}{gap}{FIRST}"
     assert around(text, "4,750") == FIRST.strip()
     assert around(text, "working") == SECOND.strip()
 
 
-def test_a_line_break_ends_no_passage():
-    text = f"{FIRST}\n{SECOND}"
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\n> "])
+def test_a_line_break_ends_no_passage(end):
+    text = f"{FIRST}{end}{SECOND}"
     assert around(text, "working") == text.strip()
 
 
