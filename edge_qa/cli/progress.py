@@ -97,7 +97,8 @@ class _Log:
         def end() -> None:
             # A thread that writes while the interpreter ends can abort it.
             self._ended.set()
-            thread.join()
+            if thread.ident is not None:  # Ctrl-C may come before it has started
+                thread.join()
 
         if (context := click.get_current_context(silent=True)) is not None:
             context.call_on_close(end)

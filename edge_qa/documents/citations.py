@@ -59,7 +59,8 @@ def verify_citation(index: DocumentIndex, citation: dict[str, Any]) -> CitationC
     except EdgeQAError as error:
         return gone(f"the file cannot be read ({error})")
     same = hashlib.sha256(data).hexdigest() == sha256
-    if same and extracted[start : start + len(text)] == text:
+    said = extracted[start - offset : start - offset + len(sentence)] if start >= offset else ""
+    if same and said == sentence and extracted[start : start + len(text)] == text:
         return CitationCheck("holds", path, text, start, start + len(text), "the file is unchanged")
     # White space may differ: a line that is wrapped anew says the same.
     words = [re.escape(word) for word in sentence.split()]
@@ -81,15 +82,18 @@ def _parts(citation: dict[str, Any]) -> tuple[str, str, str, int, str, int]:
     source = citation.get("source") if isinstance(citation, dict) else None
     if source is None:
         raise InputError("has no source", where="citation", wanted="an answer of `ask` with its source, as JSON")
+    wrong = InputError("has values of another kind", where="citation", wanted="an answer of `ask`, as JSON")
+    if not isinstance(source, dict):
+        raise wrong
     try:
-        text, sentence = citation["text"], source["sentence"]
-        offset = source["start"] - source["sentence_start"]
-        parts = (text, source["path"], source["sha256"], source["start"], sentence, offset)
-    except (KeyError, TypeError) as error:
+        text, sentence, begin = citation["text"], source["sentence"], source["sentence_start"]
+        path, sha256, start = source["path"], source["sha256"], source["start"]
+    except KeyError as error:
         raise InputError(f"lacks {error}", where="citation", wanted="an answer of `ask`, as JSON") from None
-    kinds = (str, str, str, int, str, int)
-    if not all(isinstance(part, kind) for part, kind in zip(parts, kinds, strict=True)) or not text.strip():
-        raise InputError("has values of another kind", where="citation", wanted="an answer of `ask`, as JSON")
-    if parts[3] < 0 or sentence[offset : offset + len(text)] != text:
+    numbers = all(type(one) is int for one in (start, begin))
+    if not numbers or not all(isinstance(one, str) for one in (text, sentence, path, sha256)) or not text.strip():
+        raise wrong
+    offset = start - begin
+    if start < 0 or offset < 0 or sentence[offset : offset + len(text)] != text:
         raise InputError("its sentence does not hold the answer", where="citation", wanted="an answer of `ask`")
-    return parts
+    return text, path, sha256, start, sentence, offset

@@ -244,9 +244,14 @@ class Pool:
 
     async def _look_after_place(self) -> None:
         """Swap the bundle when another stands at its place."""
+        missing = False
         while True:
             await asyncio.sleep(_LOOK_S)
-            if place_of(self._model) not in (None, self._place):
+            place = place_of(self._model)
+            if place is None and not missing:
+                _log.error("%s is not there any more; the bundle that is loaded goes on", self._model.bundle)
+            missing = place is None
+            if place not in (None, self._place):
                 await self.reload()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

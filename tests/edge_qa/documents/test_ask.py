@@ -194,6 +194,22 @@ class TestVerification:
         check = verify_citation(index, citation)
         assert (check.verdict, check.start) == ("moved", citation["start"])
 
+    def test_a_sentence_that_the_file_never_said(self, index, citation):
+        """The answer stands where it says, the file is the same, and what is quoted around it is made up."""
+        source = citation["source"]
+        citation["source"] = source | {
+            "sentence": f"Nobody pays {citation['text']} for it.",
+            "sentence_start": citation["start"] - len("Nobody pays "),
+        }
+        check = verify_citation(index, citation)
+        assert (check.verdict, check.reason) == ("gone", "the file never said it")
+
+    @pytest.mark.parametrize("source", ["x", {"start": "a"}, {"sentence_start": True}, {"path": 3}])
+    def test_values_of_another_kind(self, index, citation, source):
+        whole = source if isinstance(source, str) else citation["source"] | source
+        with pytest.raises(InputError, match="citation: has values of another kind"):
+            verify_citation(index, citation | {"source": whole})
+
     @pytest.mark.parametrize("change", [{"source": None}, {"source": {}}, {"text": "else"}, {"text": ""}, {"text": 3}])
     def test_what_is_no_citation(self, index, citation, change):
         with pytest.raises(InputError, match="citation: "):
