@@ -23,7 +23,7 @@ from edge_qa.errors import InputError, ResourceError
 
 # What the folders that this program writes hold: a bundle or a checkpoint. `force` replaces no others.
 _OWN_FILES = re.compile(
-    r"bundle\.json|model[A-Za-z0-9._-]*\.(xml|bin)|model\.safetensors|config\.json|vocab\.txt|README\.md|"
+    r"bundle\.json|model[A-Za-z0-9._-]*\.(xml|bin)|model\.native|model\.safetensors|config\.json|vocab\.txt|README\.md|"
     r"(tokenizer|tokenizer_config|special_tokens_map)\.json"
 )
 _MARKS = {"bundle.json", "config.json"}
@@ -98,6 +98,8 @@ def check_file(
             if other is not None and (place := Path(os.path.realpath(other))) in (real, *real.parents):
                 where = "is" if place == real else "is inside"
                 raise InputError(f"{where} what is {what} ({other})", where=path, remedy="give another name")
+            if other is not None and _same_file(path, other):  # by two names
+                raise InputError(f"is what is {what} ({other})", where=path, remedy="give another name")
     try:
         if not path.parent.is_dir():
             raise ResourceError(
@@ -117,6 +119,13 @@ def check_file(
         raise ResourceError(
             f"cannot be written ({problem.strerror})", where=path, remedy="choose another place"
         ) from None
+
+
+def _same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

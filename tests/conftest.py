@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import encoders
 from tests.support.once import made_once
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +19,17 @@ def pytest_configure() -> None:
     """A shell starts what runs in its background with SIGINT ignored, which commands under test would inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """What a module draws while it is imported is the same whatever was imported before."""
+    if isinstance(collector, pytest.Module):
+        encoders.reseed(collector.nodeid)
+
+
+@pytest.fixture(autouse=True)
+def _draws_of_its_own(request: pytest.FixtureRequest) -> None:
+    encoders.reseed(request.node.nodeid)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """edge-qa batch: many questions from JSON lines, answers as JSON lines."""
 
+import fcntl
 import json
 import os
 import sys
@@ -171,34 +172,36 @@ def batch(
     answerer = QuestionAnswerer.load(
         bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
     )
-    finished, failed = _finished(output) if resume and output is not None else ([], 0)
-    answerer.check_confidence(min_confidence)
-    done, total = len(finished), _count(source)
-    show = progress_bars(pulse=False)
-    how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
-    with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
-        rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)
-        for number, identity in enumerate(finished, 1):
-            row = next(rows, None)
-            if row is None:
-                raise InputError(
-                    f"answers {len(finished)} lines, and {source} has {number - 1}",
-                    where=output,
-                    remedy="resume with the input of the run that was interrupted",
-                )
-            if identity != row.id:
-                raise InputError(
-                    f"line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}",
-                    where=output,
-                    remedy="resume with the input of the run that was interrupted",
-                )
+    with _only_writer(output):
+        finished, failed = _finished(output) if resume and output is not None else ([], 0)
+        answerer.check_confidence(min_confidence)
+        done, total = len(finished), _count(source)
+        show = progress_bars(pulse=False)
+        how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
+        with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
+            rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)
+            for number, identity in enumerate(finished, 1):
+                row = next(rows, None)
+                if row is None:
+                    raise InputError(
+                        f"answers {len(finished)} lines, and {source} has {number - 1}",
+                        where=output,
+                        remedy="resume with the input of the run that was interrupted",
+                    )
+                if identity != row.id:
+                    raise InputError(
+                        f"line {number} answers id {identity!r}, but that line of {source} has id {row.id!r}",
+                        where=output,
+                        remedy="resume with the input of the run that was interrupted",
+                    )
 
-        at_hand = lines.at_hand if isinstance(lines, ArrivingLines) else None
-        for number, answered in enumerate(answered_rows(answerer, rows, options, at_hand=at_hand), done + 1):
-            failed += answered.failed
-            sink.write(answered.line)
-            if total:
-                show("batch", min(number, total), total)
+            at_hand = lines.at_hand if isinstance(lines, ArrivingLines) else None
+            for number, answered in enumerate(answered_rows(answerer, rows, options, at_hand=at_hand), done + 1):
+                failed += answered.failed
+                sink.write(answered.line)
+                if total:
+                    show("batch", min(number, total), total)
+            sink.finish()
     if failed:
         raise lines_failed(failed, source)
 
@@ -206,17 +209,26 @@ def batch(
 class _Sink:
     """Where the lines go: standard output, or a file that a power cut takes no more of than the last seconds."""
 
-    def __init__(self, file: IO[bytes], output: Path | None) -> None:
-        self._file, self._output = file, output
+    def __init__(self, file: IO[bytes], output: Path | None, *, replaces: bool = False) -> None:
+        """replaces: what the file holds goes with the first line, and stays if there never is one."""
+        self._file, self._output, self._replaces = file, output, replaces
         self._synced = time.monotonic()
 
     def write(self, line: bytes) -> None:
         """Write a line. Raises ResourceError if a file takes no more."""
+        self.finish()
         with self._named():
             self._file.write(line)
             self._file.flush()
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
+
+    def finish(self) -> None:
+        """Let go of what the file held before; at the end of a run that had no line to write, too."""
+        if self._replaces:
+            with self._named():
+                self._file.truncate(0)
+            self._replaces = False
 
     def sync(self) -> None:
         """Have what was written on the disk. Raises ResourceError if it cannot be had there."""
@@ -248,6 +260,37 @@ def _standard_input() -> IO[bytes]:
 
 
 @contextmanager
+def _only_writer(output: Path | None) -> Iterator[None]:
+    """Keep other runs away from the output until this one has ended. Raises InputError while another one writes it."""
+    if output is None or not output.parent.is_dir():
+        yield
+        return
+    try:
+        descriptor = os.open(output, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
+        ) from None
+    try:
+        # Raised outside of the handler: "temporarily unavailable" is what the system says for want of memory, too.
+        if not _locked(descriptor):
+            raise InputError("is being written by another run", where=output, remedy="wait until that has ended")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+@contextmanager
 def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], _Sink]]:
     """What questions come from and the file that lines go out to."""
     with ExitStack() as stack:
@@ -262,13 +305,13 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         file: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
-                file = stack.enter_context(output.open("ab" if append else "wb"))
+                file = stack.enter_context(output.open("ab"))
                 sync_folder(output.parent)
             except OSError as error:
                 raise ResourceError(
                     f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
                 ) from None
-        sink = _Sink(file, output)
+        sink = _Sink(file, output, replaces=output is not None and not append)
         stack.callback(sink.sync)
         yield lines, sink
 

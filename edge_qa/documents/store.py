@@ -61,7 +61,8 @@ class Connection(sqlite3.Connection):
     """A connection that closes with the thread that has it."""
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # one that could not be opened
+            self.close()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from edge_qa.errors import missing_extra
 from edge_qa.service.api.desk import Desk
@@ -39,11 +40,21 @@ def serve(model: Model, limits: Limits, listening: Listening, *, listens: Callab
     Raises what `listen` and loading the bundle raise, and KeyboardInterrupt after SIGINT.
     """
     with contextlib.closing(listen(listening)) as bound:
+        own = _place(listening.socket)
         try:
             asyncio.run(_Service(model, limits, listening, bound).run(listens))
         finally:
-            if listening.socket is not None:
+            # A service that was started meanwhile may have put its own socket there.
+            if listening.socket is not None and _place(listening.socket) == own:
                 listening.socket.unlink(missing_ok=True)
+
+
+def _place(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = None if path is None else path.lstat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ import pytest
 
 from converters.bundle_writer import languages_of, licence_of
 from converters.conversion import convert
+from edge_qa.bundle.manifest import FORMAT
 from tests.support.checkpoints import write_checkpoint
 from tests.support.command import Command
 
@@ -55,7 +56,7 @@ def test_they_are_in_the_manifest_and_inspect_shows_them(monkeypatch, capsys, tm
     (source / "README.md").write_text("---\nlanguage:\n- en\n- de\n---\n# A model\n")
     made = convert(source, tmp_path / "made")
     assert made.manifest.model.languages == ("en", "de")
-    assert made.manifest.format == 3
+    assert made.manifest.format == FORMAT
     shown = [
         line
         for line in Command(monkeypatch, capsys)("inspect", made.path).out.splitlines()

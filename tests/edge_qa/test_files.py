@@ -13,8 +13,8 @@ import pytest
 
 from edge_qa import files
 from edge_qa.bundle.bundle import Bundle
-from edge_qa.errors import ResourceError
-from edge_qa.files import new_folder, scratch_folder, write_file
+from edge_qa.errors import InputError, ResourceError
+from edge_qa.files import check_destination, new_folder, scratch_folder, write_file
 from tests.support.tiny import tiny_bundle
 
 LOADS = 1000
@@ -197,3 +197,12 @@ def test_a_full_disk_is_told_of_the_destination(held):
     with pytest.raises(ResourceError, match="the disk is full"), scratch_folder(held) as folder:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "model.bin"))
     assert names(held) == []
+
+
+def test_a_bundle_that_was_packed_for_the_native_engine_can_be_replaced(tmp_path):
+    for name in ("bundle.json", "model.xml", "model.bin", "model.native", "tokenizer.json", "README.md"):
+        (tmp_path / name).touch()
+    check_destination(tmp_path, force=True)
+    (tmp_path / "letters.txt").touch()
+    with pytest.raises(InputError, match=r"letters\.txt"):
+        check_destination(tmp_path, force=True)

@@ -1,6 +1,7 @@
 """edge-qa batch."""
 
 import errno
+import gzip
 import json
 import os
 import select
@@ -266,3 +267,44 @@ def test_who_waits_for_an_answer_before_asking_on_is_not_kept_waiting(int8_bundl
             assert ready, f"line {number} is not answered"
             assert json.loads(process.stdout.readline())["id"] == number
         process.kill()
+
+
+def test_an_output_that_is_the_input_by_another_name_is_refused(command, int8_bundle, source, tmp_path):
+    other = tmp_path / "other.jsonl"
+    os.link(source, other)
+    before = source.read_bytes()
+    refused = command("batch", int8_bundle, source, "--output", other, "--force")
+    assert refused.code == 4
+    assert "is what is read" in refused.err
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfea\0", b'{"data": 3}', gzip.compress(b"{}" * 999)[:20]])
+def test_what_was_there_stays_until_there_is_an_answer(command, int8_bundle, tmp_path, content):
+    bad, out = tmp_path / "bad.jsonl", tmp_path / "out.jsonl"
+    bad.write_bytes(content)
+    out.write_text("old")
+    assert command("batch", int8_bundle, bad, "--output", out, "--force").code == 4
+    assert out.read_text() == "old"
+    bad.write_bytes(b"")
+    assert command("batch", int8_bundle, bad, "--output", out, "--force").code == 0
+    assert out.read_text() == ""
+
+
+def test_two_runs_do_not_write_one_output(command, int8_bundle, source, tmp_path):
+    out = tmp_path / "out.jsonl"
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle), "--output", str(out)], stdin=subprocess.PIPE
+    ) as process:
+        process.stdin.write(source.read_bytes().splitlines(keepends=True)[0])
+        process.stdin.flush()
+        while process.poll() is None and not (out.exists() and out.read_bytes()):
+            time.sleep(0.01)
+        written = out.read_bytes()
+        refused = command("batch", int8_bundle, source, "--output", out, "--resume")
+        assert refused.code == 4
+        assert f"{out}: is being written by another run" in refused.err
+        assert out.read_bytes() == written
+        process.stdin.close()
+    assert command("batch", int8_bundle, source, "--output", out, "--resume").code in (0, 4)
+    assert len(out.read_bytes().splitlines()) > 1

@@ -86,10 +86,11 @@ def test_a_full_queue_says_when_to_try_again_and_keeps_what_it_has(small: Servic
 
 
 def test_an_entry_whose_client_has_left_is_dropped(small: Service):
-    ran = small.metric("edge_qa_batch_requests_sum")
     with ThreadPoolExecutor(1) as pool:
         small.signal_workers(signal.SIGSTOP)
         (asked,) = ask_stopped(small, pool, 1)
+        # Not before: what an earlier test gave up may still have been running.
+        ran = small.metric("edge_qa_batch_requests_sum")
         leaving = small.connection()
         leaving.request("POST", "/v1/question-answering", _body(), {"Content-Type": "application/json"})
         small.until(lambda: small.metric("edge_qa_queue_length") == 1)
@@ -121,9 +122,9 @@ def test_a_worker_that_hangs_is_replaced_and_what_waits_too_long_is_late():
     with running(SMALL_BUNDLE, *limits) as service, ThreadPoolExecutor(2) as pool:
         service.signal_workers(signal.SIGSTOP)
         stopped = service.workers()
-        hung, waiting = ask_stopped(service, pool, 2)
-        assert (waiting.result().status, waiting.result().json["kind"]) == (504, "late")
-        assert (hung.result().status, hung.result().json["kind"]) == (503, "lost")
+        replies = [asked.result() for asked in ask_stopped(service, pool, 2)]
+        # Which of the two came first is not known.
+        assert sorted((reply.status, reply.json["kind"]) for reply in replies) == [(503, "lost"), (504, "late")]
         service.until_ready()
         assert service.workers() != stopped
         assert service.ask(QUESTION, CONTEXT).json["answer"] == WHOLE
