@@ -172,12 +172,15 @@ class DocumentIndex:
         if getattr(self._local, "process", None) not in (None, os.getpid()):
             _inherited.append(self._local.connection)
             self._local.connection = None
+        place = _place(self.path)
+        if getattr(self._local, "connection", None) is not None and self._local.place != place:
+            self.close()  # another index stands there now, or none
         if getattr(self._local, "connection", None) is None:
             opened = open_to_read(self.path)
             with errors_of(self.path):
                 self._local.lexicon = Lexicon(opened)
                 opened.execute("PRAGMA query_only = 1")
-            self._local.connection, self._local.process = opened, os.getpid()
+            self._local.connection, self._local.process, self._local.place = opened, os.getpid(), place
         connection: sqlite3.Connection = self._local.connection
         return connection
 
@@ -190,6 +193,15 @@ class DocumentIndex:
                 return query(connection)
             finally:
                 connection.execute("ROLLBACK")
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """What tells one file from another that was put at its path."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _search(connection: sqlite3.Connection, lexicon: Lexicon, words: str, limit: int) -> list[Passage]:

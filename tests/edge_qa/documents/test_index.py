@@ -300,3 +300,22 @@ def test_the_names_of_no_use_for_an_index(folder, tmp_path):
         DocumentIndex.build([folder], folder)
     with pytest.raises(InputError, match="its folder does not exist"):
         DocumentIndex.build([folder], tmp_path / "no" / "library.db")
+
+
+def test_an_index_that_was_made_anew_is_the_one_that_answers(folder, library, tmp_path):
+    with DocumentIndex.build([folder], library) as index:
+        assert found(index, "rent") == ["rent.txt"]
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "dogs.txt").write_text("The dogs pay no rent.")
+        DocumentIndex.build([other], tmp_path / "new.db").close()
+        (tmp_path / "new.db").replace(library)
+        assert found(index, "rent") == ["dogs.txt"]
+        library.unlink()
+        with pytest.raises(InputError, match="does not exist"):
+            index.search("rent")
+
+
+def test_a_number_beyond_what_sqlite_takes_is_as_good_as_all(folder, library):
+    with DocumentIndex.build([folder], library) as index:
+        assert len(index.search("rent cats", limit=2**70)) == 2
