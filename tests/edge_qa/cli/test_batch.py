@@ -279,7 +279,11 @@ def test_an_output_that_is_the_input_by_another_name_is_refused(command, int8_bu
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfea\0", b'{"data": 3}', gzip.compress(b"{}" * 999)[:20]])
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfea\0", b'{"data": 3}', gzip.compress(b"{}" * 999, mtime=0)[:20]],
+    ids=["UTF-16", "no data", "half a gzip"],
+)
 def test_what_was_there_stays_until_there_is_an_answer(command, int8_bundle, tmp_path, content):
     bad, out = tmp_path / "bad.jsonl", tmp_path / "out.jsonl"
     bad.write_bytes(content)
