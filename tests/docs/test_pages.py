@@ -8,6 +8,7 @@ import pytest
 
 from docs.generate.command_line import command_line, command_names, exit_codes, help_of
 from docs.generate.figures import REQUIRED, RESULTS, figures
+from docs.generate.reliability_diagram import reliability_diagram
 from docs.generate.rooms import PACKAGES, direct, imports_between_rooms, levels, modules_at_a_glance, modules_of
 from edge_qa.cli.app import COMMANDS
 from tests.docs.page_blocks import ROOT
@@ -121,3 +122,17 @@ def test_a_plain_docstring_becomes_paragraphs_and_its_stars_stay() -> None:
         "",
         "Raises X.",
     ]
+
+
+def test_the_reliability_diagram_has_a_dot_where_each_confidence_came_true() -> None:
+    panels = json.loads((RESULTS / "reliability.json").read_text(encoding="utf-8"))["diagrams"]
+    drawn = reliability_diagram()
+    assert drawn.count("<circle") == sum(len(panel["bins"]) for panel in panels)
+    assert all(f">{panel['title']}</text>" in drawn for panel in panels)
+    # By hand: 190 pixels from the corner at (44, 220); the error is the mean distance from the diagonal.
+    one = panels[0]["bins"][0]
+    place = f'cx="{44 + 190 * one["confidence"]:.2f}'.rstrip("0"), f'cy="{220 - 190 * one["right"]:.2f}'.rstrip("0")
+    assert all(part in drawn for part in place)
+    total = sum(one["answers"] for one in panels[0]["bins"])
+    error = sum(one["answers"] * abs(one["confidence"] - one["right"]) for one in panels[0]["bins"]) / total
+    assert panels[0]["error"] == pytest.approx(error, abs=1e-4)
