@@ -128,7 +128,7 @@ def test_anything_at_all_is_answered_or_refused(tiny_qa, question, context):
         assert answer.text == context[answer.start : answer.end] == answer.text.strip() != ""
         return
     if question.strip() and context.strip():
-        assert refused.startswith("context is empty once tokenized")
+        assert refused.startswith(("context is empty once tokenized", "question is empty once tokenized"))
         assert all(unicodedata.category(character)[0] in "CZM" for character in context)
 
 
