@@ -12,7 +12,8 @@ from calibration.quantization.options import QuantizationOptions
 from calibration.quantization.quantize import quantize
 from calibration.quantization.report import Quantization
 from converters.conversion import Conversion, convert
-from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.answers import Answer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.files import check_destination

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from edge_qa.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from edge_qa.answerer import Answer, QuestionAnswerer
+    from edge_qa.answerer import QuestionAnswerer
+    from edge_qa.answers import Answer
     from edge_qa.bundle.bundle import Bundle
     from edge_qa.compat.pipeline import pipeline
     from edge_qa.documents.citations import verify_citation
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 
 _ERRORS = "edge_qa.errors"
 _HOMES = {
-    "Answer": "edge_qa.answerer",
+    "Answer": "edge_qa.answers",
     "Bundle": "edge_qa.bundle.bundle",
     "BundleError": _ERRORS,
     "CalibrationError": _ERRORS,

@@ -1,35 +1,30 @@
 """QuestionAnswerer: text in, answers with offsets out."""
 
-import logging
-import math
 import os
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
+from edge_qa.answers import Answer, answers_of, check_confidence, sure_spans
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, Defaults, Manifest
 from edge_qa.errors import InputError
 from edge_qa.inference.batching import BATCH, Outcome, select_many
+from edge_qa.inference.budget_engines import BudgetEngines
 from edge_qa.inference.closer_look import CloserLook
 from edge_qa.inference.cold_start import read_while_importing
-from edge_qa.inference.confidence import answer_confidence, none_confidence
-from edge_qa.inference.engine_choice import EngineName, may_be_native, native_engine
+from edge_qa.inference.cutting import Cutter, length_or_default
+from edge_qa.inference.engine_choice import EngineName, may_be_native
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.reading import Limits, Reading, Shortlisting
 from edge_qa.inference.spans import Selection, Span
 from edge_qa.inference.stopwatch import Stopwatch
 from edge_qa.progress import Progress, no_progress
 from edge_qa.text.blocks import Within
-from edge_qa.text.chunks import PIECE, tokenize
-from edge_qa.text.legibility import reading_problem
-from edge_qa.text.surroundings import passage_around
-from edge_qa.text.tokenizer import TextTokenizer, Tokens, bundle_tokenizer
-from edge_qa.text.windows import Window, make_windows
+from edge_qa.text.tokenizer import TextTokenizer, bundle_tokenizer
+from edge_qa.text.windows import Window
 
 if TYPE_CHECKING:
     from edge_qa.documents.cited_answers import CitedAnswer
@@ -37,38 +32,6 @@ if TYPE_CHECKING:
     from edge_qa.inference.engine import ComputePrecision, Engine
 
 Item = TypeVar("Item")
-
-_logger = logging.getLogger(__name__)
-
-# Contexts whose tokens are kept, for the next question about the same one.
-_KEPT_CONTEXTS = 8
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A span of the context: `context[start:end] == text`, offsets in code points.
-
-    score: probability, 0..1. The answer "there is none" has empty text and start == end == 0.
-    partial: a limit (`max_windows`, `timeout`) was reached before the whole context was read.
-    question_truncated: the question was longer than `max_question_len` tokens, and its end was not read.
-    confidence: the probability, 0..1, that this answer is right, or for "none" that there is none. It does not fall
-    because more windows were read; the score does, which compares with everything that was read. None where the
-    bundle has no confidence: `calibrate_confidence` fits it.
-    """
-
-    text: str
-    score: float
-    start: int
-    end: int
-    partial: bool = False
-    question_truncated: bool = False
-    confidence: float | None = None
-
-    def __repr__(self) -> str:
-        parts = [f"text={self.text!r}", f"score={self.score!r}", f"start={self.start!r}", f"end={self.end!r}"]
-        parts += [f"{name}=True" for name in ("partial", "question_truncated") if getattr(self, name)]
-        parts += [f"confidence={self.confidence!r}"] if self.confidence is not None else []
-        return f"Answer({', '.join(parts)})"
 
 
 @dataclass(frozen=True)
@@ -81,19 +44,6 @@ class _How:
     max_question_len: int | None
     within: Within
     budget: str | None
-
-
-_answerers: "weakref.WeakSet[QuestionAnswerer]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """In a forked child: a lock that another thread held at that moment is never given back."""
-    for answerer in list(_answerers):
-        answerer._compiling = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class QuestionAnswerer:
@@ -125,25 +75,9 @@ class QuestionAnswerer:
         self.manifest: Manifest = bundle.manifest
         self.tokenizer = tokenizer or bundle_tokenizer(bundle)
         self.budget = budget
-        self._source = bundle.source()
-        native = native_engine(
-            bundle,
-            engine,
-            threads=threads,
-            precision=precision,
-            cache=cache,
-            budget=budget,
-        )
-        self._compile = _compiler(threads, precision, cache) if native is None else None
-        self.engine: Engine | NativeEngine = native or self._compiled(bundle, budget)
-        self._engines = {budget: self.engine}
-        self._compiling = threading.Lock()
-        self._closed = False
-        self._told = False
-        self._looked_at: Tokens | None = None
-        _answerers.add(self)
-        # Of the tokenizer, not of self: a cycle would keep a dropped answerer until the garbage is collected.
-        self._short_context = lru_cache(_KEPT_CONTEXTS)(partial(_tokenize_whole, self.tokenizer))
+        self._cutter = Cutter(self.tokenizer, self.manifest)
+        self._engines = BudgetEngines(bundle, engine, threads=threads, precision=precision, cache=cache, budget=budget)
+        self.engine: Engine | NativeEngine = self._engines.first
 
     @classmethod
     def load(
@@ -186,40 +120,12 @@ class QuestionAnswerer:
 
     def close(self) -> None:
         """Free the model. Questions asked afterwards raise InputError."""
-        with self._compiling:
-            self._closed = True
-            for engine in self._engines.values():
-                engine.close()
-        self._short_context.cache_clear()
+        self._engines.close()
+        self._cutter.forget_contexts()
 
     def warm_up(self, *, budget: str | None = None) -> None:
         """Run every input length once; the first question is then as fast as the rest."""
-        self._engine_of(budget).warm_up(self.max_seq_len)
-
-    def _compiled(self, bundle: Bundle, budget: str) -> "Engine":
-        assert self._compile is not None
-        return self._compile(bundle, xml=self.manifest.budget_model(budget, bundle.path))
-
-    def _engine_of(self, budget: str | None) -> "Engine | NativeEngine":
-        """Return the engine of a budget, None for the one loaded with; another is compiled at its first use.
-
-        Raises InputError if the bundle has no such budget, BundleError if it is not there any more.
-        """
-        if budget is None or budget == self.budget:
-            return self.engine
-        self.manifest.budget_model(budget, self._source.path)  # that there is one
-        if budget in self._engines:  # without waiting for another one that is being compiled
-            return self._engines[budget]
-        with self._compiling:
-            if self._closed:
-                raise InputError("this answerer is closed", remedy="load the bundle again")
-            if budget not in self._engines:
-                if isinstance(self.engine, NativeEngine):
-                    self._engines[budget] = self.engine.with_budget(budget)
-                else:
-                    # Read again rather than kept: the weights of a compiled model are copies.
-                    self._engines[budget] = self._compiled(self._source.bundle(), budget)
-            return self._engines[budget]
+        self._engines.of(budget).warm_up(self.max_seq_len)
 
     @property
     def defaults(self) -> Defaults:
@@ -229,12 +135,12 @@ class QuestionAnswerer:
     @property
     def max_seq_len(self) -> int:
         """The most tokens of one window."""
-        return min(self.defaults.max_seq_len, self.longest_window)
+        return self._cutter.max_seq_len
 
     @property
     def longest_window(self) -> int:
         """The most tokens that the model takes at once."""
-        return self.manifest.io.tokens or self.manifest.model.longest_input
+        return self._cutter.longest_window
 
     @overload
     def answer(
@@ -457,8 +363,8 @@ class QuestionAnswerer:
         closer: with this answerer's `closer_looks`, for a confidence that other text does not move.
         at_hand: says whether the next item can be had at once; where it cannot, no outcome is kept waiting for it.
         """
-        longest = self._max_answer_len(max_answer_len)
-        engine = self._engine_of(budget)
+        longest = length_or_default("max_answer_len", max_answer_len, self.defaults.max_answer_len)
+        engine = self._engines.of(budget)
         return select_many(
             engine if stopwatch is None else stopwatch.engine(engine),
             items,
@@ -486,20 +392,14 @@ class QuestionAnswerer:
 
         The options are those of `windows`.
         """
-        passages: dict[tuple[int, int], list[int]] = {}
-        for place, span in enumerate(selection.spans):
-            around = passage_around(context, span.start, span.end)
-            if around is not None and len(context[slice(*around)].strip()) < len(context.strip()):
-                passages.setdefault(around, []).append(place)
-        lengths = self._lengths(max_question_len=max_question_len)
-        if not passages:
-            return
-        asked = self.tokenizer.encode(question, "question")
-        for (begin, end), places in passages.items():
-            pieces = [_tokenize_whole(self.tokenizer, context[begin:end], align_to_words, within)]
-            window, *more = self._make_windows(asked, pieces, lengths)
-            if not more and window.context_tokens:
-                yield CloserLook(replace(window, offsets=window.offsets + begin), tuple(places))
+        return self._cutter.closer_looks(
+            selection,
+            question,
+            context,
+            max_question_len=max_question_len,
+            within=within,
+            align_to_words=align_to_words,
+        )
 
     def windows(
         self,
@@ -518,70 +418,19 @@ class QuestionAnswerer:
         align_to_words: answers then begin and end with whole words.
         within: "block" for answers that cross no border of the text's blocks.
         """
-        if within not in get_args(Within):
-            raise InputError(f"got {within!r}", where="within", wanted=" or ".join(map(repr, get_args(Within))))
-        for what, text in (("question", question), ("context", context)):
-            if not isinstance(text, str):
-                raise InputError(f"got {type(text).__name__}", where=what, wanted="text")
-            if not text or text.isspace():
-                raise InputError(f"{what} is empty", remedy="give some text")
-        lengths = self._lengths(max_seq_len, doc_stride, max_question_len)
-        asked = self.tokenizer.encode(question, "question")
-        if not len(asked.ids):
-            raise InputError(
-                "question is empty once tokenized (only control or zero-width characters)", remedy="give some text"
-            )
-        return self._windows(asked, context, lengths, align_to_words, within)
-
-    def _lengths(
-        self, max_seq_len: int | None = None, doc_stride: int | None = None, max_question_len: int | None = None
-    ) -> dict[str, int]:
-        return {
-            "max_seq_len": self._length("max_seq_len", max_seq_len, self.max_seq_len, most=self.longest_window),
-            "doc_stride": self._length("doc_stride", doc_stride, self.defaults.doc_stride, least=0),
-            "max_question_len": self._length("max_question_len", max_question_len, self.defaults.max_question_len),
-        }
-
-    def _windows(
-        self, question: Tokens, context: str, lengths: dict[str, int], align_to_words: bool, within: Within
-    ) -> Iterator[Window]:
-        if len(context) <= PIECE:
-            pieces: Iterable[Tokens] = [self._short_context(context, align_to_words, within)]
-        else:
-            pieces = tokenize(self.tokenizer, context, align=align_to_words, within=within)
-        if not self._told:
-            pieces = self._look_at_first(pieces, context)
-        for window in self._make_windows(question, pieces, lengths):
-            if not window.context_tokens:
-                raise InputError(
-                    "context is empty once tokenized (only control or zero-width characters)", remedy="give some text"
-                )
-            yield window
-
-    def _make_windows(self, question: Tokens, pieces: Iterable[Tokens], lengths: dict[str, int]) -> Iterator[Window]:
-        types = self.manifest.model.token_types > 1
-        return make_windows(question, pieces, self.tokenizer.template, **lengths, token_types=types)
-
-    def _look_at_first(self, pieces: Iterable[Tokens], context: str) -> Iterator[Tokens]:
-        """Pass pieces on; warn, once, if the first shows that the tokenizer does not know the language."""
-        for number, tokens in enumerate(pieces):
-            problem = None
-            if number == 0 and tokens is not self._looked_at:
-                self._looked_at = tokens  # the next question is often about the same context
-                problem = reading_problem(self.tokenizer, tokens, context)
-            if problem is not None:
-                self._told = True
-                languages = ", ".join(self.manifest.model.languages or ()) or "does not say"
-                _logger.warning(
-                    "context: %s; answers will be poor: was the model trained on its language (model card: %s)?",
-                    problem,
-                    languages,
-                )
-            yield tokens
+        return self._cutter.windows(
+            question,
+            context,
+            max_seq_len=max_seq_len,
+            doc_stride=doc_stride,
+            max_question_len=max_question_len,
+            align_to_words=align_to_words,
+            within=within,
+        )
 
     def forget_contexts(self) -> None:
         """Let go of the tokens of the last contexts, which are kept in case they are asked about again."""
-        self._short_context.cache_clear()
+        self._cutter.forget_contexts()
 
     def answers(
         self,
@@ -594,72 +443,20 @@ class QuestionAnswerer:
         partial: bool = False,
     ) -> list[Answer]:
         """Turn spans into answers, with "none" first where SQuAD 2.0's rule says so, or where none is sure enough."""
-        threshold = self.defaults.no_answer_threshold if no_answer_threshold is None else no_answer_threshold
-        if threshold is not None and math.isnan(threshold):
-            raise InputError("got nan", where="no_answer_threshold", wanted="a number")
-        self.check_confidence(min_confidence)
-        record, cut = self.manifest.confidence, selection.question_truncated
-        spans = selection.spans if min_confidence is None else self.sure_spans(selection.spans, min_confidence)
-        answers = [
-            Answer(
-                context[span.start : span.end],
-                span.score,
-                span.start,
-                span.end,
-                partial,
-                cut,
-                None if record is None else answer_confidence(record, span),
-            )
-            for span in spans
-        ]
-        if not answers or (threshold is not None and selection.null_margin > threshold):
-            none = None if record is None else none_confidence(record, selection)
-            answers.insert(0, Answer("", selection.null_score, 0, 0, partial, cut, none))
-        return answers[:top_k]
+        return answers_of(
+            selection,
+            context,
+            self.manifest,
+            top_k=top_k,
+            no_answer_threshold=no_answer_threshold,
+            min_confidence=min_confidence,
+            partial=partial,
+        )
 
     def sure_spans(self, spans: Iterable[Span], least: float) -> tuple[Span, ...]:
         """Return the spans that have at least this confidence. Raises what `check_confidence` raises."""
-        self.check_confidence(least)
-        record = self.manifest.confidence
-        assert record is not None
-        return tuple(span for span in spans if answer_confidence(record, span) >= least)
+        return sure_spans(spans, self.manifest.confidence, least)
 
     def check_confidence(self, least: float | None) -> None:
         """Raise InputError for a least confidence that is none, or that this bundle's answers cannot be held to."""
-        if least is None:
-            return
-        if not 0 <= least <= 1:
-            raise InputError(f"got {least}", where="min_confidence", wanted="0 to 1")
-        if self.manifest.confidence is None:
-            raise InputError(
-                "this bundle has no confidence",
-                where="min_confidence",
-                remedy="fit one with edge-qa calibrate-confidence",
-            )
-
-    def _max_answer_len(self, given: int | None) -> int:
-        return self._length("max_answer_len", given, self.defaults.max_answer_len)
-
-    @staticmethod
-    def _length(name: str, given: int | None, default: int, *, least: int = 1, most: int | None = None) -> int:
-        if given is None:
-            return default
-        if given < least:
-            raise InputError(f"got {given}", where=name, wanted=f"at least {least}")
-        if most is not None and given > most:
-            raise InputError(f"got {given}, the model takes at most {most}", where=name)
-        return given
-
-
-def _tokenize_whole(tokenizer: TextTokenizer, context: str, align_to_words: bool, within: Within) -> Tokens:
-    (tokens,) = tokenize(tokenizer, context, align=align_to_words, within=within, piece=PIECE)
-    return tokens
-
-
-def _compiler(
-    threads: int | None, precision: "ComputePrecision", cache: str | os.PathLike[str] | None
-) -> "Callable[..., Engine]":
-    # Imported here, because OpenVINO comes with it: `load` reads the bundle meanwhile.
-    from edge_qa.inference.engine import Engine
-
-    return partial(Engine, threads=threads, precision=precision, cache=cache)
+        check_confidence(self.manifest.confidence, least)

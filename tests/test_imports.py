@@ -60,6 +60,7 @@ ORDERS = {
         *("__main__", "cli", "service", "integrations", "diagnosis", "bench", "compat", "documents", "evaluation"),
         *(
             "answerer",
+            "answers",
             "inference",
             "text",
             "bundle",

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.timing import describe_machine
 from edge_qa import QuestionAnswerer
-from edge_qa.answerer import Answer
+from edge_qa.answers import Answer
 from edge_qa.evaluation.dataset import Example, read_dataset
 
 

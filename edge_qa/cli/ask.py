@@ -10,7 +10,8 @@ from typing import Literal, TypeVar
 
 import click
 
-from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.answers import Answer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import (
     budget_option,

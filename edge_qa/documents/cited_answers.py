@@ -7,7 +7,8 @@ Passages are found by their words, the model reads them, and the rank of an answ
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.answers import Answer
 from edge_qa.documents.found import Passage
 from edge_qa.documents.ranking import (
     CLOSENESS,

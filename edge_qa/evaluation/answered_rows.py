@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from edge_qa.answerer import Answer, QuestionAnswerer
+from edge_qa.answerer import QuestionAnswerer
+from edge_qa.answers import Answer
 from edge_qa.errors import InputError
 from edge_qa.evaluation.rows import Row
 from edge_qa.inference.batching import BATCH

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from edge_qa import answerer as answerer_module
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bench import bench as bench_module
 from edge_qa.bench.bench import bench
@@ -20,6 +19,7 @@ from edge_qa.bench.fresh_process import run_fresh_process
 from edge_qa.bench.page import _ticks
 from edge_qa.bench.sized_text import _WORDS, SizedTexts
 from edge_qa.errors import BundleError, InferenceError, InputError, ResourceError
+from edge_qa.inference import cutting
 from edge_qa.inference.engine import Engine
 from edge_qa.inference.spans import SpanSelector
 from edge_qa.system.machine import CPUTime, _busy_seconds, is_disturbed, this_machine
@@ -167,13 +167,13 @@ def test_no_turn_and_no_bulk_pass_finds_its_texts_remembered(bundles, tmp_path, 
     rows = [{"question": f"who {word} ?", "context": "ada flew a pilot at noon"} for word in ("flew", "sang", "ran")]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found: list[str] = []
-    tokenize_whole = answerer_module._tokenize_whole
+    tokenize_whole = cutting._tokenize_whole
 
     def noted(tokenizer, context, *how):
         found.append(context)
         return tokenize_whole(tokenizer, context, *how)
 
-    monkeypatch.setattr(answerer_module, "_tokenize_whole", noted)
+    monkeypatch.setattr(cutting, "_tokenize_whole", noted)
     bench(bundles[:1], data=data, questions=3, repeat=2, starts=0)
     # Looked through, and warmed up with; then for each of two repetitions one turn and one bulk pass.
     assert found.count(rows[0]["context"]) == 1 + 2 * 2

@@ -64,7 +64,7 @@ def test_a_text_without_white_space_is_cut_all_the_same(qa):
 
 def test_windows_are_the_same_in_pieces(qa, long_text, monkeypatch):
     whole = list(qa.windows("Who?", long_text))
-    monkeypatch.setattr("edge_qa.answerer.PIECE", 100)
+    monkeypatch.setattr("edge_qa.inference.cutting.PIECE", 100)
     monkeypatch.setattr("edge_qa.text.chunks.tokenize.__kwdefaults__", {"piece": 700})
     pieces = list(qa.windows("Who?", long_text))
     assert len(pieces) == len(whole) > 5
