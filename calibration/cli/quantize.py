@@ -20,8 +20,8 @@ from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
 
-# Options that say something about calibration, or about which CPUs OpenVINO's sums fit.
-_OPENVINO_ONLY = ("calibration", "samples", "target", "seed")
+# Options that say something about calibration, or about which CPUs OpenVINO's sums fit, or are fitted to its logits.
+_OPENVINO_ONLY = ("calibration", "samples", "target", "seed", "confidence", "no_confidence")
 _METRICS: dict[str, Metric] = {"f1": "f1", "em": "exact_match"}
 
 
@@ -60,6 +60,13 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
     help="Try recipes until one loses at most this many percent points of the score on --evaluation; there "
     "is no gate by default.",
 )
+@click.option(
+    "--confidence",
+    type=click.Path(path_type=Path),
+    help="Fit how sure the answers are on this file of questions with answers, as calibrate-confidence does; by "
+    "default on the calibration file, if it has answers to 1,000 questions or more.",
+)
+@click.option("--no-confidence", is_flag=True, help="Fit no confidence.")
 @click.option("--metric", type=click.Choice(sorted(_METRICS)), help="Judge --max-drop by this score; f1 by default.")
 @click.option(
     "--samples",
@@ -101,6 +108,8 @@ def quantize(
     engine: Literal["openvino", "native"],
     evaluation: Path | None,
     max_drop: float | None,
+    confidence: Path | None,
+    no_confidence: bool,
     metric: str | None,
     samples: int,
     target: Target,
@@ -120,15 +129,21 @@ def quantize(
     if calibration is None and engine == "openvino":
         raise click.UsageError("Missing option '--calibration'.")
     asked = click.get_current_context()
-    given = [f"--{name}" for name in _OPENVINO_ONLY if asked.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in _OPENVINO_ONLY
+        if asked.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
     if given and engine == "native":
         raise click.UsageError(f"{given[0]} is for --engine openvino; native calibrates on nothing and runs anywhere.")
+    if confidence is not None and no_confidence:
+        raise click.UsageError("--confidence and --no-confidence exclude each other.")
     if max_drop is not None and evaluation is None:
         raise click.UsageError("--max-drop is judged on --evaluation FILE, which is not given.")
     if metric is not None and max_drop is None:
         raise click.UsageError("--metric says what --max-drop is about, which is not given.")
     if html is not None:
-        read = [bundle, *(file for file in (calibration, evaluation) if file)]
+        read = [bundle, *(file for file in (calibration, evaluation, confidence) if file)]
         check_file(html, force=force, sources=read, others=[output])
     from calibration.quantization.quantize import quantize as run_quantization  # here: --help must not need the extra
 
@@ -139,7 +154,8 @@ def quantize(
         calibration=calibration,
         engine=engine,
         evaluation=evaluation,
-        options=QuantizationOptions(samples=samples, target=target, seed=seed),
+        confidence=confidence,
+        options=QuantizationOptions(samples=samples, target=target, seed=seed, confidence=not no_confidence),
         gate=None if max_drop is None else AccuracyGate(max_drop, _METRICS[metric or "f1"]),
         limit=limit,
         language=language,
@@ -157,6 +173,11 @@ def quantize(
         echo_json(result.as_json() | {"bundle": str(output), "seconds": round(seconds, 3)})
         return
     click.echo(f"{output}: {_made(result)}, {seconds:.1f} s")
+    if (record := result.manifest.confidence) is not None:
+        click.echo(
+            f"confidence fitted on {record.dataset}, {record.questions} questions, expected calibration error "
+            f"{record.expected_calibration_error:.3f}"
+        )
     if result.before is not None and result.after is not None:
         click.echo(table([result.before, result.after]))
     if result.gate is not None:

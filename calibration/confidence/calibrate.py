@@ -68,9 +68,7 @@ def calibrate_confidence(
     source = Bundle.load(bundle)
     questions = read_dataset(data)
     answerer = QuestionAnswerer(source)
-    drawn = questions_of(questions, options.questions, seed=options.seed)
-    reads = read(answerer, drawn, progress)
-    record = fit_confidence(reads, questions, options)
+    record = fitted_confidence(answerer, questions, options, progress)
     documents = source.manifest.documents
     if options.documents:
         documents = fit_documents(
@@ -87,7 +85,7 @@ def calibrate_confidence(
         {
             "data": questions.name,
             "data_sha256": questions.sha256,
-            "questions": str(len(reads)),
+            "questions": str(record.questions),
             "false_answers": f"{options.false_answers:g}",
             "seed": str(options.seed),
             "documents": str(options.documents),
@@ -109,6 +107,14 @@ def calibrate_confidence(
         )
         read_back(draft, output)
     return ConfidenceFit(output, manifest)
+
+
+def fitted_confidence(
+    answerer: QuestionAnswerer, data: Dataset, options: ConfidenceOptions, progress: Progress
+) -> ConfidenceRecord:
+    """Read questions of the data, and fit a confidence on what came of them. Raises InputError for too few."""
+    drawn = questions_of(data, options.questions, seed=options.seed)
+    return fit_confidence(read(answerer, drawn, progress), data, options)
 
 
 def fit_confidence(reads: list[Read], data: Dataset, options: ConfidenceOptions) -> ConfidenceRecord:

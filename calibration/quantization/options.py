@@ -16,12 +16,14 @@ class QuantizationOptions:
     samples: how many questions calibrate; more than 60 gain nothing (benchmarks/experiments/calibration_samples.py).
     target: the CPUs it will run on; "any" is right everywhere, "vnni" uses the full weight range.
     seed: which questions are drawn. recipe: how it is done, where there is no gate.
+    confidence: fit how sure the answers are where the calibration file has answers enough; see `quantize`.
     """
 
     samples: int = 60
     target: Target = "any"
     seed: int = 0
     recipe: QuantizationRecipe = DEFAULT
+    confidence: bool = True
 
 
 @dataclass(frozen=True)

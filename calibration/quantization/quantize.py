@@ -8,6 +8,8 @@ from typing import Literal, TextIO
 
 import numpy as np
 
+from calibration.confidence.calibrate import fitted_confidence
+from calibration.confidence.options import ConfidenceOptions
 from calibration.data.samples import Inputs, held_out
 from calibration.quantization.accuracy_gate import Chosen, ranking_questions, search
 from calibration.quantization.candidates import Candidate, Workshop
@@ -20,7 +22,7 @@ from converters.bundle_writer import made_by, parts_of_successor, read_back, wri
 from converters.token_budgets.budgets import carry_budgets
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle, new_bundle
-from edge_qa.bundle.manifest import Target
+from edge_qa.bundle.manifest import ConfidenceRecord, Target
 from edge_qa.diagnosis.expected_gains import int8_gain, int8_speed
 from edge_qa.errors import BundleError, CalibrationError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
@@ -33,6 +35,8 @@ from edge_qa.system.cpu import this_cpu
 _FEWEST_SAMPLES = 10
 # How many questions of the calibration file rank recipes, of a third of it at most.
 _RANKING = 200
+# A calibration file with answers to so many questions fits a confidence without being asked to.
+_ENOUGH_ANSWERS = 1000
 
 
 def quantize(
@@ -42,6 +46,7 @@ def quantize(
     calibration: str | os.PathLike[str] | None = None,
     engine: Literal["openvino", "native"] = "openvino",
     evaluation: str | os.PathLike[str] | None = None,
+    confidence: str | os.PathLike[str] | None = None,
     options: QuantizationOptions = QuantizationOptions(),
     gate: AccuracyGate | None = None,
     limit: int | None = None,
@@ -58,6 +63,9 @@ def quantize(
     engine: "native" adds the 8-bit model of the native engine to the bundle and leaves the FP16 model in it; only
     evaluation, gate, limit, language, force and progress then matter.
     evaluation: score and time both bundles on this file, the after-scores into the manifest.
+    confidence: questions with answers, on which it is fitted how sure the answers of the INT8 bundle are, as
+    `calibrate_confidence` does. By default that is the calibration file, if it has answers to 1,000 questions or
+    more, and `options.confidence` does not forbid it.
     gate: what the metric may lose on the evaluation file. Recipes are then tried until one meets it
     (calibration/quantization/recipes.py), ranked on a part of the calibration file that calibrates nothing.
     limit: how many questions evaluate (all by default).
@@ -71,7 +79,12 @@ def quantize(
     if (calibration is None) != (engine == "native"):
         got, remedy = ("none", "give questions") if calibration is None else ("some", "leave them out")
         raise InputError(f"got {got} for the engine {engine!r}", where="calibration", remedy=remedy)
-    check_destination(output, force=force, sources=[bundle, *(file for file in (calibration, evaluation) if file)])
+    if confidence is not None and engine == "native":
+        raise InputError(
+            "is fitted for the engine 'openvino' alone", where="confidence", remedy="run edge-qa calibrate-confidence"
+        )
+    given = [file for file in (calibration, evaluation, confidence) if file]
+    check_destination(output, force=force, sources=[bundle, *given])
     if gate is not None and evaluation is None:
         raise InputError("is judged on an evaluation file, and none is given", where="max_drop", remedy="give one")
     progress("read")
@@ -86,6 +99,7 @@ def quantize(
         return quantize_native(
             source, output, Path(destination), test=test, gate=gate, limit=limit, force=force, progress=progress
         )
+    sure_on = _confidence_data(confidence, data, options, language)
     answerer = QuestionAnswerer(source)
     held = tuple(held_out(_RANKING, len(data), seed=options.seed)) if gate else ()
     name = Path(destination)
@@ -102,6 +116,7 @@ def quantize(
         if product_errors:
             progress("measure the matrix products")
             products = tuple(workshop.product_errors(candidate))
+        record = None if sure_on is None else _confidence(workshop, candidate, name, sure_on, progress)
         result = Quantization(
             path=output,
             manifest=source.manifest,
@@ -116,7 +131,7 @@ def quantize(
             source_name=source.path.name,
         )
         progress("write")
-        return _write(workshop, candidate, result, force)
+        return _write(workshop, candidate, result, record, force)
 
 
 def _by_recipe(
@@ -137,7 +152,27 @@ def _by_recipe(
     return Chosen(candidate, before, after)
 
 
-def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force: bool) -> Quantization:
+def _confidence_data(
+    confidence: str | os.PathLike[str] | None, data: Dataset, options: QuantizationOptions, language: str | None
+) -> Dataset | None:
+    """The questions that fit the confidence, or None where there is to be none."""
+    if confidence is not None:
+        return read_dataset(confidence, language=language)
+    enough = options.confidence and sum(bool(example.answers) for example in data) >= _ENOUGH_ANSWERS
+    return data if enough else None
+
+
+def _confidence(
+    workshop: Workshop, candidate: Candidate, name: Path, data: Dataset, progress: Progress
+) -> ConfidenceRecord:
+    progress("fit the confidence")
+    options = ConfidenceOptions(seed=workshop.options.seed)
+    return fitted_confidence(workshop.open(candidate, name), data, options, progress)
+
+
+def _write(
+    workshop: Workshop, candidate: Candidate, result: Quantization, confidence: ConfidenceRecord | None, force: bool
+) -> Quantization:
     """Write the bundle of a candidate; the result says the rest."""
     source = workshop.source
     with new_bundle(result.path, force=force) as draft:
@@ -149,6 +184,7 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
             "calibration_sha256": workshop.data.sha256,
             **candidate.recipe.as_options(),
             **gate_options(result.gate),
+            **({} if confidence is None else {"confidence": confidence.dataset}),
         }
         step = made_by("quantize", told, source.manifest.digest, nncf=NNCF_VERSION)
         files, budgets = carry_budgets(source, workshop.bundle(candidate, result.path))
@@ -158,6 +194,7 @@ def _write(workshop: Workshop, candidate: Candidate, result: Quantization, force
             target=workshop.options.target,
             budgets=budgets,
             scores=() if result.after is None else (result.after.record(),),
+            confidence=confidence,
         )
         manifest = write_parts(draft, files, parts)
         written = read_back(draft, result.path)
