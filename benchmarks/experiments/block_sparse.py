@@ -28,7 +28,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import INPUT_ROLES
 from edge_qa.inference.engine import Engine
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LAYERS, HIDDEN, HEADS, HEAD_SIZE, FFN, VOCABULARY, POSITIONS, BLOCK = 12, 768, 12, 64, 3072, 30522, 512, 32
 # What each layer keeps: 38 of 144 heads, 58 of 1152 blocks of 32 neurons, more in the lower layers.
 KEPT_HEADS = (4, 4, 4, 4, 4, 3, 3, 3, 3, 3, 2, 1)
