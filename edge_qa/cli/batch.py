@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -131,6 +131,10 @@ def batch(
         raise click.UsageError("--resume needs --output")
     if on == "here" and (address is not None or workers is not None or part_lines is not None):
         raise click.UsageError("--address, --workers and --part-lines are for --on ray")
+    cache_from = click.get_current_context().get_parameter_source("cache")
+    if on == "ray" and cache_from is click.core.ParameterSource.COMMANDLINE:
+        # From the environment it is a setting of this machine, which the workers need not run on.
+        raise click.UsageError("--cache is for --on here: a folder of this machine is not there on every worker's")
     if on == "ray" and (output is None or source == "-"):
         raise click.UsageError("--on ray needs a file or a folder to read, and a folder as --output")
     if output is not None and on == "here":
@@ -178,7 +182,7 @@ def batch(
         done, total = len(finished), _count(source)
         show = progress_bars(pulse=False)
         how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
-        with resumable(how), _open(source, output, append=done > 0) as (lines, sink):
+        with resumable(how), _open(source, output, done) as (lines, sink):
             rows = _told(stream_rows(lines, "standard input" if source == "-" else source), source)
             for number, identity in enumerate(finished, 1):
                 row = next(rows, None)
@@ -209,17 +213,34 @@ def batch(
 class _Sink:
     """Where the lines go: standard output, or a file that a power cut takes no more of than the last seconds."""
 
-    def __init__(self, file: IO[bytes], output: Path | None, *, replaces: bool = False) -> None:
-        """replaces: what the file holds goes with the first line, and stays if there never is one."""
-        self._file, self._output, self._replaces = file, output, replaces
+    def __init__(self, file: IO[bytes], output: Path | None, done: int) -> None:
+        """file: unbuffered where it is `output`, so that nothing of a line that failed is left to be written.
+
+        done: lines of it that stay. With none, what the file holds goes with the first line, and stays if there
+        never is one.
+        """
+        self._file, self._output, self._lines = file, output, done
+        self._replaces = output is not None and not done
         self._synced = time.monotonic()
 
     def write(self, line: bytes) -> None:
-        """Write a line. Raises ResourceError if a file takes no more."""
-        self.finish()
-        with self._named():
+        """Write a line, or nothing of it. Raises ResourceError if a file takes no more."""
+        if self._output is None:
             self._file.write(line)
             self._file.flush()
+            return
+        self.finish()
+        with self._named():
+            end = os.fstat(self._file.fileno()).st_size
+            left = line
+            try:
+                while left:
+                    left = left[self._file.write(left) :]
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(end)
+                raise
+        self._lines += 1
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
@@ -233,21 +254,22 @@ class _Sink:
     def sync(self) -> None:
         """Have what was written on the disk. Raises ResourceError if it cannot be had there."""
         if self._output is not None:
-            with self._named():
+            with self._named("the last of them perhaps not on the disk"):
                 os.fsync(self._file.fileno())
             self._synced = time.monotonic()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _named(self, but: str = "") -> Iterator[None]:
+        """Say of which file an error of the system is, and what is in it."""
         try:
             yield
         except OSError as error:
-            if self._output is None:
-                raise
+            lines = f"{self._lines} answered line{'s' * (self._lines != 1)}"
+            held = "what it held before" if self._replaces else f"{lines}{but and ', '}{but}"
             raise ResourceError(
-                f"cannot be written ({error.strerror})",
+                f"cannot be written ({error.strerror}), and holds {held}",
                 where=self._output,
-                remedy="make room, and --resume goes on from there",
+                remedy="make room, and --resume goes on after them" if self._lines else "make room",
             ) from None
 
 
@@ -291,8 +313,8 @@ def _locked(descriptor: int) -> bool:
 
 
 @contextmanager
-def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[IO[bytes], _Sink]]:
-    """What questions come from and the file that lines go out to."""
+def _open(source: str, output: Path | None, done: int) -> Iterator[tuple[IO[bytes], _Sink]]:
+    """What questions come from and the file that lines go out to, of which `done` stay."""
     with ExitStack() as stack:
         lines: IO[bytes] = _standard_input()
         if source != "-":
@@ -305,13 +327,13 @@ def _open(source: str, output: Path | None, *, append: bool) -> Iterator[tuple[I
         file: IO[bytes] = sys.stdout.buffer
         if output is not None:
             try:
-                file = stack.enter_context(output.open("ab"))
+                file = stack.enter_context(output.open("ab", buffering=0))
                 sync_folder(output.parent)
             except OSError as error:
                 raise ResourceError(
                     f"cannot be written ({error.strerror})", where=output, remedy="choose another place"
                 ) from None
-        sink = _Sink(file, output, replaces=output is not None and not append)
+        sink = _Sink(file, output, done)
         stack.callback(sink.sync)
         yield lines, sink
 

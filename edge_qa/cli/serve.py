@@ -16,6 +16,13 @@ _MOST, _MOST_MIB = 2**40, 2**30
 _PATH = click.Path(path_type=Path)
 
 
+def _path_segment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that no URL can hold between two slashes: /v2/models/NAME would never be found."""
+    if value is not None and (not value.strip() or "/" in value or value in (".", "..") or not value.isprintable()):
+        raise click.BadParameter(f"got {value!r}, wanted a name that can stand in /v2/models/NAME: no slash, not blank")
+    return value
+
+
 @click.command()
 @click.argument("bundle", type=_PATH)
 @click.option(
@@ -52,7 +59,12 @@ _PATH = click.Path(path_type=Path)
     metavar="NAME",
     help="Answer requests for this name, too (Host header), beside those of the loopback and the address.",
 )
-@click.option("--name", metavar="NAME", help="Call the model this in /info and /v2; the folder's name by default.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    callback=_path_segment,
+    help="Call the model this in /info and /v2; the folder's name by default.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),

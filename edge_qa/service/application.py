@@ -1,4 +1,4 @@
-"""The routes put together: one ASGI application, with what is counted and what is turned away around it."""
+"""The routes put together: one ASGI application, with what is timed and what is turned away around it."""
 
 import time
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from edge_qa.service.api.questions import question_routes
 from edge_qa.service.api.status import status_routes
 from edge_qa.service.metrics import Metrics
 from edge_qa.service.network.failures import RequestError
-from edge_qa.service.network.guard import App, Guard, Message, Receive, Scope, Send
+from edge_qa.service.network.guard import App, Guard, Receive, Scope, Send
 from edge_qa.service.page import page_route
 from edge_qa.service.settings import Listening
 
@@ -55,27 +55,21 @@ def application(desk: Desk, listening: Listening, name: str) -> App:
     inner = Starlette(routes=routes, exception_handlers=handlers)
     # A path with a slash too many is not there: a redirect would name another host than a proxy's client knows.
     inner.router.redirect_slashes = False
-    return _Counted(Guard(inner, listening, desk.limits, desk.metrics.rejected), desk.metrics)
+    return _Timed(Guard(inner, listening, desk.limits, desk.metrics.rejected), desk.metrics)
 
 
-class _Counted:
-    """Counts every request that got a response."""
+class _Timed:
+    """Times every request, also one that a route fails at."""
 
     def __init__(self, app: App, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = time.perf_counter()
-        status = 0
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        await self._app(scope, receive, noted)
-        if scope["type"] == "http":
-            # The name of what answered: few, whatever paths clients make up.
-            route = getattr(scope.get("endpoint"), "__name__", "none")
-            self._metrics.answered(route, status, time.perf_counter() - begin)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                # The name of what answered: few, whatever paths clients make up.
+                route = getattr(scope.get("endpoint"), "__name__", "none")
+                self._metrics.handled(route, time.perf_counter() - begin)

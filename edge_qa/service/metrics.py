@@ -57,10 +57,13 @@ class Metrics:
         figures: bytes = generate_latest(self._registry)
         return figures
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request that got a response."""
-        self._request_s.labels(route).observe(seconds)
+    def responded(self, status: int) -> None:
+        """Count a response that leaves, whoever made it."""
         self._responses.labels(str(status)).inc()
+
+    def handled(self, route: str, seconds: float) -> None:
+        """Time a request that a route has dealt with."""
+        self._request_s.labels(route).observe(seconds)
 
     def rejected(self, reason: str) -> None:
         """Count a request that was turned away, or that nobody waited for."""

@@ -107,7 +107,12 @@ class _Service:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line for each malformed request
         return uvicorn.Config(
             application(desk, self._listening, name),
-            http=protocol_with(self._limits.receive_s),
+            http=protocol_with(
+                self._limits.receive_s,
+                longest_head=_LONGEST_HEAD,
+                responded=desk.metrics.responded,
+                rejected=desk.metrics.rejected,
+            ),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -120,7 +125,6 @@ class _Service:
             limit_concurrency=self._limits.connections,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(self._limits.drain_s)),
-            h11_max_incomplete_event_size=_LONGEST_HEAD,
         )
 
     def _take_signals(self, ending: asyncio.Event, pool: Pool) -> None:

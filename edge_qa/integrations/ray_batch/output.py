@@ -6,6 +6,7 @@ order in which they were finished, and at the end {"complete": true}. A part get
 line in the manifest after that.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -167,7 +168,9 @@ class OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._manifest.close()
+        # What could not be written was told, and closing tries it again.
+        with contextlib.suppress(OSError):
+            self._manifest.close()
         os.close(self._lock)
 
 

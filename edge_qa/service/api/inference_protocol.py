@@ -191,6 +191,8 @@ def _texts(inputs: Sequence[InferInput], binary: bytes) -> tuple[list[list[str]]
         if tensor.datatype != "BYTES":
             raise RequestError(400, "input", f"got {tensor.datatype!r}, wanted BYTES", where=tensor.name)
         size = (tensor.parameters or {}).get("binary_data_size")
+        if size is not None and tensor.data is not None:
+            raise RequestError(400, "binary", "got data and binary_data_size, wanted one of them", where=tensor.name)
         if size is None:
             texts = _flat(tensor.data or [])
         elif isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= len(binary):
@@ -205,6 +207,13 @@ def _texts(inputs: Sequence[InferInput], binary: bytes) -> tuple[list[list[str]]
         found[tensor.name] = texts, tensor.shape
     if len(found) != len(INPUTS):
         raise RequestError(400, "input", "wanted question and context")
+    if binary:
+        raise RequestError(
+            400,
+            "binary",
+            f"{len(binary)} bytes of the body belong to no input; each has the parameter binary_data_size",
+            where=BINARY_HEADER,
+        )
     (questions, shape), (contexts, other) = (found[name] for name in INPUTS)
     if shape != other or not 1 <= len(questions) <= MOST_INPUTS:
         raise RequestError(

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from edge_qa.service.network.failures import RequestError, too_large, too_slow
@@ -53,6 +53,8 @@ class Guard:
         by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             by_name.setdefault(name, []).append(value)
+        if b"transfer-encoding" in by_name:
+            _check_framing(scope, by_name)
         hosts = by_name.get(b"host", [])
         if self._hosts is not None and (len(hosts) != 1 or host_name(hosts[0]) not in self._hosts):
             raise RequestError(421, "host", "this service does not go by that name", where="Host")
@@ -101,6 +103,20 @@ class Guard:
             return message
 
         return bounded
+
+
+def _check_framing(scope: Scope, headers: Mapping[bytes, object]) -> None:
+    """Refuse a body whose end a proxy in front may see elsewhere than h11 does: the rest would be a second request.
+
+    The connection is closed, so that nothing behind the head is read as a request (RFC 9112, section 6.3).
+    """
+    if b"content-length" in headers:
+        problem = "a request has a Content-Length or a Transfer-Encoding, not both"
+    elif scope["http_version"] == "1.0":
+        problem = "a request of HTTP/1.0 has no Transfer-Encoding"
+    else:
+        return
+    raise RequestError(400, "http", problem, where="Transfer-Encoding", headers={"Connection": "close"})
 
 
 def known_hosts(host: str, more: Iterable[str]) -> frozenset[str]:

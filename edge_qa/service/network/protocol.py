@@ -1,10 +1,12 @@
 """uvicorn's HTTP/1.1 over h11, with what it lacks: deadlines for a request to arrive and for a response to leave.
 
 uvicorn has a timer for connections that are idle after a response, and for nothing else: one that sends nothing, or
-a byte a second, stays for ever.
+a byte a second, stays for ever. Responses are counted here, because those to what is no HTTP, to a connection too
+many and to an application that failed are uvicorn's own.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from edge_qa.errors import missing_extra
 from edge_qa.service.network.failures import RequestError
@@ -19,8 +21,29 @@ except ModuleNotFoundError as error:
 _GRACE_S = 1.0
 
 
-def protocol_with(receive_s: float) -> type[asyncio.Protocol]:
-    """Return the class of connections. receive_s: from a request's first byte, or the connection's, to its last."""
+class _Responding(h11.Connection):
+    """The server's side of HTTP/1.1, which tells the status of each response that leaves."""
+
+    def __init__(self, longest_head: int, responded: Callable[[int], None]) -> None:
+        super().__init__(h11.SERVER, longest_head)
+        self._responded = responded
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Send an event, as `send` does."""
+        sent: list[bytes] | None = super().send_with_data_passthrough(event)
+        if isinstance(event, h11.Response):
+            self._responded(event.status_code)
+        return sent
+
+
+def protocol_with(
+    receive_s: float, *, longest_head: int, responded: Callable[[int], None], rejected: Callable[[str], None]
+) -> type[asyncio.Protocol]:
+    """Return the class of connections.
+
+    receive_s: from a request's first byte, or the connection's, to its last. longest_head: bytes of a request's head.
+    responded: told the status of each response. rejected: told the kind of what is turned away here.
+    """
 
     class Connection(H11Protocol):
         """One connection. A deadline runs while a request is arriving, and while a response cannot leave."""
@@ -31,11 +54,13 @@ def protocol_with(receive_s: float) -> type[asyncio.Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            self.conn = _Responding(longest_head, responded)
             self._arriving = self.loop.call_later(receive_s, self._too_slow)
 
         def send_400_response(self, msg: str) -> None:
             """Say what is wrong with what is no HTTP, as every other failure is said."""
             failure = RequestError(400, "http", "the request is no valid HTTP/1.1")
+            rejected(failure.failure.kind)
             content = failure.response().body
             headers = [
                 (b"content-type", b"application/json"),

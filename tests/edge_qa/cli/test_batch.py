@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -164,6 +165,32 @@ def test_a_full_disk_is_one_line(int8_bundle, source, command):
     assert done.stderr.startswith("error: ")
     assert "No space left on device" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_output_on_a_full_disk_keeps_its_whole_lines(int8_bundle, source, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert run(int8_bundle, source, "--output", out).returncode == 0
+    whole = out.read_bytes()
+    first, second, _ = whole.splitlines(keepends=True)
+    room = len(first) + len(second) // 2  # a file of no more bytes, as on a disk with no more room
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    command = [sys.executable, "-m", "edge_qa", "batch", str(int8_bundle), str(source), "--output", str(out), "--force"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limited)
+    remedy = "make room, and --resume goes on after them"
+    said = f"error: {out}: cannot be written (File too large), and holds 1 answered line; {remedy}\n"
+    assert (done.returncode, done.stderr) == (6, said)
+    assert out.read_bytes() == first
+    assert run(int8_bundle, source, "--output", out, "--resume").returncode == 0
+    assert out.read_bytes() == whole
+
+
+def test_a_cache_for_workers_elsewhere_is_refused(command, tiny, source, tmp_path):
+    options = ("--on", "ray", "--output", tmp_path / "out", "--cache", tmp_path)
+    done = command("batch", tiny, source, *options)
+    assert (done.code, "--cache is for --on here" in done.err) == (2, True)
 
 
 def test_an_error_for_a_reader_that_has_gone(tmp_path):

@@ -153,6 +153,47 @@ def test_what_is_no_http_is_refused(service: Service):
     assert service.ask("When?", "Lit in 1871.").json["answer"] == "1871"
 
 
+# A second request, hidden in the body of the first: it must not be answered.
+HIDDEN = b"GET /info HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BODY = json.dumps(GOOD).encode()
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+JSON_HEAD = b"POST /v1/question-answering HTTP/%s\r\nHost: localhost\r\nContent-Type: application/json\r\n%s\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        pytest.param(
+            JSON_HEAD % (b"1.1", b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n" % len(CHUNKED)),
+            CHUNKED,
+            id="both, the length first",
+        ),
+        pytest.param(
+            JSON_HEAD % (b"1.1", b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+            CHUNKED,
+            id="both, chunked first",
+        ),
+        pytest.param(JSON_HEAD % (b"1.0", b"Transfer-Encoding: chunked\r\n"), CHUNKED, id="chunked HTTP/1.0"),
+        pytest.param(
+            JSON_HEAD % (b"1.0", b"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n"),
+            CHUNKED,
+            id="chunked HTTP/1.0 that would go on",
+        ),
+    ],
+)
+def test_a_body_with_two_ends_is_refused_and_the_connection_closed(service: Service, head, body):
+    received = service.raw(head + body + HIDDEN)  # until the service closes
+    answer, _, content = received.partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in answer.lower()
+    assert json.loads(content)["where"] == "Transfer-Encoding"  # and nothing behind it
+
+
+def test_a_chunked_body_alone_is_answered(service: Service):
+    head = JSON_HEAD % (b"1.1", b"Transfer-Encoding: chunked\r\nConnection: close\r\n")
+    assert b'"answer":"1871"' in service.raw(head + CHUNKED)
+
+
 def test_nesting_beyond_what_can_be_looked_through_is_refused():
     deep = b"[" * 900 + b'"\\ud800"' + b"]" * 900
     with pytest.raises(RequestError, match="the body is no JSON"):

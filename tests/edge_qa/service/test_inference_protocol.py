@@ -126,6 +126,36 @@ def test_what_does_not_fit_is_refused(service: Service, value, status):
     assert isinstance(reply.json["error"], str)
 
 
+def binary_input(name: str, content: bytes, **more) -> dict:
+    return {"name": name, "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(content)}, **more}
+
+
+def test_bytes_that_belong_to_no_input_are_refused(service: Service):
+    contents = [packed_text(["When?"]), packed_text([CONTEXT])]
+    names = ("question", "context")
+    as_bytes = {"inputs": [binary_input(name, content) for name, content in zip(names, contents, strict=True)]}
+    for value, behind in ((as_bytes, b"".join(contents)), (inputs(["When?"], [CONTEXT]), b"")):
+        head = json.dumps(value).encode()
+        length = {"Inference-Header-Content-Length": str(len(head))}
+        assert service.request("POST", INFER, head + behind, length).status == 200
+        reply = service.request("POST", INFER, head + behind + b"more", length)
+        assert (reply.status, reply.json["where"]) == (400, "Inference-Header-Content-Length")
+        assert reply.json["error"].startswith("4 bytes of the body belong to no input")
+
+
+def test_data_twice_and_json_behind_json_are_refused(service: Service):
+    contents = [packed_text(["When?"]), packed_text([CONTEXT])]
+    value = {
+        "inputs": [binary_input("question", contents[0], data=["Who?"]), binary_input("context", contents[1])],
+    }
+    head = json.dumps(value).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    reply = service.request("POST", INFER, head + b"".join(contents), length)
+    assert (reply.status, reply.json["where"]) == (400, "question")
+    reply = service.post(INFER, json.dumps(inputs(["When?"], [CONTEXT])).encode() + b"{}")
+    assert (reply.status, reply.json["kind"]) == (400, "json")
+
+
 @pytest.mark.parametrize("length", ["0", "-1", "x", "999999", "1" * 5000])
 def test_a_length_that_is_none_is_refused(service: Service, length):
     reply = service.request("POST", INFER, b"{}", {"Inference-Header-Content-Length": length})
