@@ -69,7 +69,7 @@ def main() -> None:
     if missing or "dense" not in state["points"]:
         with tempfile.TemporaryDirectory() as folder:
             dense = QuestionAnswerer.load(convert(options.checkpoint, Path(folder) / "dense").path)
-        answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.name)
+        answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.where)
         tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))
         state["tokens"] = tokens
         state.pop("ms", None)

@@ -7,17 +7,17 @@ import click
 from calibration.confidence.options import ConfidenceOptions
 from edge_qa.bundle.manifest import ConfidenceRecord
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 
 @click.command("calibrate-confidence")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--data",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Questions with answers of the kind that will be asked: a SQuAD file (.json, .json.gz) or JSON lines.",
 )
 @click.option(

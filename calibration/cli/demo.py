@@ -8,23 +8,24 @@ import click
 from calibration.cli.quantize import size_mb
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
+from edge_qa.cli.options import PATH
 from edge_qa.cli.progress import progress_bars, terminal
 
 
 @click.command()
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Convert this checkpoint folder.  [default: the one that the project's checkout carries]",
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Calibrate and score on the questions of this file.  [default: those that the project's checkout carries]",
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("demo"),
     show_default=True,
     help="Write the bundles fp16 and int8 into this folder.",

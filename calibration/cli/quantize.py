@@ -16,6 +16,7 @@ from edge_qa.bundle.manifest import PACKED_MODEL, Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
 from edge_qa.cli.language import language_option
+from edge_qa.cli.options import PATH
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file
@@ -32,11 +33,11 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--calibration",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Calibrate on the questions of this file: SQuAD, JSON lines, or plain text (.txt); answers are not needed. "
     "Only --engine native does without.",
 )
@@ -49,7 +50,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 )
 @click.option(
     "--evaluation",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Score and time both bundles on this SQuAD file or on these JSON lines; nothing is scored by default.",
 )
 @click.option(
@@ -95,7 +96,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write a page with the scores and the error of each matrix product to this file; none by default.",
 )

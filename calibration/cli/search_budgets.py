@@ -13,7 +13,7 @@ from calibration.token_budgets.report import BudgetSearch, NoBudgetError, Standi
 from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 
@@ -21,18 +21,18 @@ _COUNT = click.IntRange(min=1)
 
 
 @click.command("search-budgets")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--calibration",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Fit and score the budgets on the questions of this file, which should be training questions.",
 )
 @click.option(
     "--evaluation",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Decide on the questions of this file which budgets are stored.",
 )
 @click.option(
@@ -102,13 +102,13 @@ _COUNT = click.IntRange(min=1)
 @click.option("--threads", type=_COUNT, help="Use this many cores; all that this process may use by default.")
 @click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write each measurement to this file, from which an interrupted search goes on; nothing is kept by default.",
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write a page with every budget that was tried to this file; none by default.",
 )

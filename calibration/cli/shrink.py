@@ -12,17 +12,17 @@ from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.report import Shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--calibration",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Calibrate on the questions of this SQuAD file or of these JSON lines; answers are needed but for "
     "--method magnitude.",
 )
@@ -35,7 +35,7 @@ from edge_qa.cli.progress import progress_bars
 )
 @click.option(
     "--evaluation",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Find the largest speed-up that --max-drop allows on the questions of this file.",
 )
 @click.option(

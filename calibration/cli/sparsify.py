@@ -10,15 +10,15 @@ import click
 from calibration.sparsity.sparsification import BLOCKS, PATTERNS, Pattern, Sparsification
 from converters.inspection.plain_words import percent
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons removed"}
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--pattern",
     type=click.Choice(PATTERNS),
@@ -36,7 +36,7 @@ _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons
 )
 @click.option(
     "--calibration",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Weigh each weight with the inputs that it meets on the questions of this file; by magnitude "
     "alone by default.",
 )

@@ -20,7 +20,7 @@ from calibration.training.options import (
 )
 from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import Quiet, progress_bars
 from edge_qa.errors import InputError
 
@@ -42,19 +42,19 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=PATH)
+@click.argument("output", type=PATH)
 @click.option("--recipe", required=True, type=click.Choice(list(RECIPES)), help="Train by this recipe.")
 @click.option(
     "--data",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Train on this SQuAD file or on these JSON lines with answers.",
 )
-@click.option("--teacher", type=click.Path(path_type=Path), help=_TEACHER)
+@click.option("--teacher", type=PATH, help=_TEACHER)
 @click.option(
     "--evaluation",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Score the result on this data set; nothing is scored by default.",
 )
 @click.option(
@@ -160,9 +160,7 @@ def _number(name: str, help: str, **settings: Any) -> Callable[[Any], Any]:
     show_default=True,
     help="Compute matrix products in this type; auto takes bf16 where the machine has it in hardware.",
 )
-@click.option(
-    "--state", type=click.Path(path_type=Path), help="Keep the run's state in this folder; in OUTPUT.state by default."
-)
+@click.option("--state", type=PATH, help="Keep the run's state in this folder; in OUTPUT.state by default.")
 @click.option(
     "--resume", is_flag=True, help="Go on from the state of a run that was stopped; a run begins anew by default."
 )

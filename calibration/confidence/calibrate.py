@@ -119,7 +119,7 @@ def fitted_confidence(
 
 def fit_confidence(reads: list[Read], data: Dataset, options: ConfidenceOptions) -> ConfidenceRecord:
     """Return what a manifest says of a confidence. Raises InputError for too few reads."""
-    fitting, checking = halves(reads, seed=options.seed, where=data.name)
+    fitting, checking = halves(reads, seed=options.seed, where=data.where)
     terms = [one.terms for one in fitting]
     answer = fit_monotone(terms, np.array([one.right for one in fitting]), SIGNS)
     none = fit_monotone(

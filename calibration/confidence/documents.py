@@ -58,7 +58,7 @@ def fit_documents(
     closeness = fit_closeness(asked)
     groups = {text: place for place, text in enumerate(sorted({one.text for one in asked}))}
     reads = [_read(one, closeness, groups) for one in asked]
-    fitting, checking = halves(reads, seed=seed, where=data.name)
+    fitting, checking = halves(reads, seed=seed, where=data.where)
     terms = [one.terms for one in fitting]
     opposite = {name: -sign for name, sign in DOCUMENT_SIGNS.items()}
     answer = fit_monotone(terms, np.array([one.right for one in fitting]), DOCUMENT_SIGNS)
@@ -96,7 +96,7 @@ def ask_twice(
     """Ask `count` questions of an index of all texts of the data, made in `folder`, with their own text and without."""
     examples = [one for one in data if one.question.strip() and one.context.strip() and one.answers]
     if not examples:
-        raise InputError("has no question with an answer", where=data.name, remedy="give such questions")
+        raise InputError("has no question with an answer", where=data.where, remedy="give such questions")
     paths = write_texts(data, folder)
     found = []
     drawn = np.random.default_rng(seed).permutation(len(examples))[:count].tolist()

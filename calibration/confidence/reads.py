@@ -95,7 +95,7 @@ def halves(reads: Sequence[Read], *, seed: int, where: str) -> tuple[list[Read],
 
     Raises InputError if a half would lack right or wrong answers.
     """
-    groups = np.unique([one.group for one in reads])
+    groups = np.unique(np.array([one.group for one in reads], np.int64))
     chosen = set(np.random.default_rng(seed).permutation(groups)[: len(groups) // 2].tolist())
     parts = [one for one in reads if one.group in chosen], [one for one in reads if one.group not in chosen]
     for part in parts:

@@ -79,7 +79,7 @@ def _in_order(found: list[Example], dataset: Dataset) -> list[Example]:
     if not found:
         raise InputError(
             "no question finds a second passage to be asked of, which no-answer training needs",
-            where=dataset.name,
+            where=dataset.where,
             remedy="give SQuAD, or data with unanswerable questions",
         )
     return sorted(found, key=lambda example: example.context)

@@ -27,7 +27,7 @@ class PassageSearch:
             for passage in self.passages
         ]
         self._vocabulary = vocabulary
-        self._lengths = np.array([len(each) for each in words])
+        self._lengths = np.array([len(each) for each in words], np.int64)
         # By word, then by passage: where it stands, and how often.
         count = len(self.passages)
         where = np.repeat(np.arange(count), self._lengths)

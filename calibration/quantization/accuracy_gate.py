@@ -83,7 +83,7 @@ def ranking_questions(answerer: QuestionAnswerer, data: Dataset, held: Sequence[
         usable.append(example if labelled else replace(example, answers=(answer.text,)))
     if not usable:
         raise InputError(
-            f"{len(data)} questions are too few to calibrate and to rank recipes", where=data.name, remedy="add some"
+            f"{len(data)} questions are too few to calibrate and to rank recipes", where=data.where, remedy="add some"
         )
     return Ranking(replace(data, examples=tuple(usable)), labelled)
 

@@ -72,7 +72,7 @@ class Workshop:
     def probes(self) -> list[Inputs]:
         """A handful of inputs that calibrate nothing, if any are held out."""
         held = [self.data.examples[index] for index in self.held] or self.data.examples
-        return draw_samples(self.answerer, held, _PROBES, seed=self.options.seed, where=self.data.name)
+        return draw_samples(self.answerer, held, _PROBES, seed=self.options.seed, where=self.data.where)
 
     def product_errors(self, candidate: Candidate) -> list[ProductError]:
         """What each quantized product of a candidate does to the logits, the worst first."""
@@ -90,7 +90,7 @@ class Workshop:
 
     def _samples(self, recipe: QuantizationRecipe) -> list[Inputs]:
         count, held = self.options.samples * recipe.sample_factor, frozenset(self.held)
-        where = self.data.name
+        where = self.data.where
         return draw_samples(self.answerer, self.data.examples, count, seed=self.options.seed, where=where, skip=held)
 
     @property

@@ -99,7 +99,7 @@ def _score(
 ) -> _Scored:
     """Let the float model and the packed one take turns on the evaluation file. Raises CalibrationError."""
     with QuestionAnswerer(source) as plain, QuestionAnswerer.load(packed, engine="native") as native:
-        probes = draw_samples(plain, test.examples, _PROBES, where=test.name)
+        probes = draw_samples(plain, test.examples, _PROBES, where=test.where)
         error = relative_error(logits(native, probes), logits(plain, probes))
         pairs = [(str(source.path), plain), (str(name), native)]
         before, after = evaluate(pairs, test, limit=limit, progress=progress)

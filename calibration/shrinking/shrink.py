@@ -183,12 +183,12 @@ def _measure(
 ) -> tuple[Material, int]:
     """Draw windows, take gradients, and return them with the length to measure latency at."""
     if method == "magnitude":
-        windows = draw_samples(dense, data.examples, samples, seed=seed, where=data.name)
+        windows = draw_samples(dense, data.examples, samples, seed=seed, where=data.where)
         return Material(encoder, windows), _mean_length(dense, windows)
     # Imported here, because it brings torch.
     from calibration.shrinking.fisher import mask_gradients
 
-    answered = draw_answered(dense, data.examples, samples, seed=seed, where=data.name)
+    answered = draw_answered(dense, data.examples, samples, seed=seed, where=data.where)
     gradients = mask_gradients(encoder, answered, progress=progress)
     windows = _inputs(dense, answered)
     return Material(encoder, windows, gradients), _mean_length(dense, windows)

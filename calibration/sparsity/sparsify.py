@@ -186,7 +186,7 @@ def _draw(source: Checkpoint, data: Dataset, samples: int, seed: int, target: Pa
     """Return the checkpoint as a bundle, which lies beside the target for a moment, and windows of the data."""
     with scratch_folder(target) as folder:
         bundle = Bundle.load(convert(source.path, folder / "bundle", compact=None).path)
-    return bundle, draw_samples(QuestionAnswerer(bundle), data.examples, samples, seed=seed, where=data.name)
+    return bundle, draw_samples(QuestionAnswerer(bundle), data.examples, samples, seed=seed, where=data.where)
 
 
 def _without_weights(

@@ -94,7 +94,7 @@ def draw_questions(
     if not examples:
         raise InputError(
             f"{len(data)} questions are too few to fit probes on some and to search with others",
-            where=data.name,
+            where=data.where,
             remedy="add some",
         )
     return Questions(answerer, version, labelled, tuple(examples), tuple(cut), np.array(full), data.segmentation)

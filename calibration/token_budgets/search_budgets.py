@@ -92,7 +92,7 @@ def search_budgets(
     fitted = 0
     if options.rule == "probe":
         drawn = draw_samples(
-            answerer, data.examples, options.samples, seed=options.seed, where=data.name, skip=frozenset(held)
+            answerer, data.examples, options.samples, seed=options.seed, where=data.where, skip=frozenset(held)
         )
         probes, fitted = fit_probes(source, drawn, progress=progress), len(drawn)
     bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)

@@ -108,7 +108,7 @@ def training_windows(
     if not any(target != (0, 0) for target in targets):
         raise InputError(
             f"no answer stands in the text of its question ({len(dataset)} questions)",
-            where=dataset.name,
+            where=dataset.where,
             remedy="training needs a SQuAD file with answers",
         )
     windows = Windows(

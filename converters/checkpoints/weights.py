@@ -96,7 +96,10 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
                 return {name: file.get_tensor(name) for name in names}
         # numpy has no bfloat16: it is the upper half of a float32.
         return {name: _from_bytes(name, entry, path) for name, entry in safetensors.deserialize(path.read_bytes())}
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"cannot be read ({reason})", where=path, remedy="check its permissions") from None
+    except (safetensors.SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"cannot be read as safetensors ({error})", where=path, remedy=_AGAIN) from None
 
 

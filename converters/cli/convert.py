@@ -9,12 +9,12 @@ import click
 from converters.model.compaction import CompactionReport, Compatibility
 from converters.pruned_checkpoints.mask_scores import MASK_METHODS
 from edge_qa.cli.app import echo_json, in_options
-from edge_qa.cli.options import finite
+from edge_qa.cli.options import PATH, finite
 
 
 @click.command()
 @click.argument("checkpoint")
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("output", type=PATH)
 @click.option(
     "--hub",
     is_flag=True,

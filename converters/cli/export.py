@@ -7,11 +7,12 @@ import click
 from converters.exporting.export import TARGETS
 from converters.exporting.export import export as run_export
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import PATH
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("output", type=PATH)
 @click.option(
     "--for",
     "target",

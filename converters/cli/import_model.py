@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import PATH
 
 if TYPE_CHECKING:
     from converters.importing.import_model import Import
 
 
 @click.command("import")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--tokenizer", type=click.Path(path_type=Path), help="Use this tokenizer.json; give it or --vocab.")
+@click.argument("model", type=PATH)
+@click.argument("output", type=PATH)
+@click.option("--tokenizer", type=PATH, help="Use this tokenizer.json; give it or --vocab.")
 @click.option(
     "--vocab",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Use this vocab.txt, one WordPiece token a line; give it or --tokenizer.",
 )
 @click.option("--cased", is_flag=True, help="Tell upper from lower case, with --vocab; text is lower-cased by default.")

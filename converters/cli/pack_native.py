@@ -7,11 +7,12 @@ import click
 
 from converters.native.bundle import pack_native as run_packing
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import PATH
 
 
 @click.command("pack-native")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("output", type=PATH)
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def pack_native(bundle: Path, output: Path, force: bool, as_json: bool) -> None:

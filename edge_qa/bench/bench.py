@@ -177,7 +177,7 @@ def _of_data(answerers: Sequence[QuestionAnswerer], dataset: Dataset, questions:
         try:
             list(_windows(answerers[0], (example.question, example.context)))
         except InputError as error:
-            raise InputError(error, where=f"question {example.id}") from None
+            raise InputError(f"question {example.id}: {error}", where=dataset.where) from None
     pairs = [(example.question, example.context) for example in examples]
     return _Workload(dataset.name, None, [[pairs] * (repeat + 1)] * len(answerers))
 

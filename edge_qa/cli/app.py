@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[EdgeQAError], int] = {
     MissingExtraError: 2,  # before ResourceError, which it is, too
     ResourceError: 6,
 }
+_INTERNAL = 70
 _COMPLETE = "_EDGE_QA_COMPLETE"  # set by the shell's completion script
 _COMMAND = "edge_qa.cli.command"  # where the context keeps the command that was called
 _SIGNALLED = 128  # and the number of the signal, as shells have it
@@ -198,7 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _show_traceback()
         if is_out_of_memory(error):
             _fail(out_of_memory(error.where), 6, command, as_json)
-        _fail(error, next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), command, as_json)
+        # The root itself is what a worker of a service sends of a fault.
+        code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), _INTERNAL)
+        _fail(error, code, command, as_json)
     except BrokenPipeError:
         # The reader has gone.
         _discard_output()
@@ -223,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         internal = EdgeQAError(
             f"internal error ({kind}: {error})", remedy="run again with edge-qa --debug and report it"
         )
-        _fail(internal, 70, command, as_json)
+        _fail(internal, _INTERNAL, command, as_json)
 
 
 def _show_traceback() -> None:

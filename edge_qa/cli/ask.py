@@ -14,6 +14,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.answers import Answer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import (
+    PATH,
     budget_option,
     cache_option,
     engine_option,
@@ -38,7 +39,7 @@ Shown = TypeVar("Shown", bound=Answer)
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.argument("questions", nargs=-1, required=True, metavar="QUESTION...")
 @click.option(
     "--context",
@@ -49,7 +50,7 @@ Shown = TypeVar("Shown", bound=Answer)
 @click.option("--text", help="Answer from this text.")
 @click.option(
     "--documents",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="LIBRARY",
     help="Answer from the documents that edge-qa index put into this file. Without --min-confidence the limit for "
     "false answers counts that the bundle knows for documents, if any; --min-confidence 0 gives every answer.",

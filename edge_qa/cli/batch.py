@@ -15,6 +15,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import (
+    PATH,
     budget_option,
     cache_option,
     engine_option,
@@ -43,11 +44,9 @@ _SYNC_SECONDS = 5.0
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.argument("source", default="-", metavar="[FILE|-]")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Write the answers to this file; to standard output by default."
-)
+@click.option("--output", type=PATH, help="Write the answers to this file; to standard output by default.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same --output stopped.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists; it is refused by default.")
 @click.option(

@@ -9,7 +9,7 @@ from edge_qa.bench.bench import bench as run_bench
 from edge_qa.bench.page import bench_page
 from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import budgets_option, engine_option
+from edge_qa.cli.options import PATH, budgets_option, engine_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 from edge_qa.inference.engine_choice import EngineName
@@ -25,7 +25,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
 
 
 @click.command()
-@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+@click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
 @click.option(
     "--lengths",
     callback=_lengths,
@@ -35,7 +35,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Time the questions of this SQuAD file (.json, .json.gz) or of these JSON lines; made-up texts by default.",
 )
 @click.option(
@@ -63,7 +63,7 @@ def _lengths(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of text.")
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write a page with tables and a plot to this file; none by default.",
 )

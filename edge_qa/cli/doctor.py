@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import PATH
 from edge_qa.diagnosis.doctor import Diagnosis, diagnose
 from edge_qa.diagnosis.finding import Finding
 
@@ -14,7 +15,7 @@ _COLUMN = 11
 
 
 @click.command()
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=PATH)
 @click.option(
     "--measure", is_flag=True, help="Time an f32 and an INT8 matrix product on the spot; nothing is timed by default."
 )

@@ -8,7 +8,7 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.language import language_option
-from edge_qa.cli.options import budgets_option, engine_option, no_answer_option
+from edge_qa.cli.options import PATH, budgets_option, engine_option, no_answer_option
 from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name
@@ -19,11 +19,11 @@ from edge_qa.system.machine import DISTURBED
 
 
 @click.command()
-@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+@click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
 @click.option(
     "--data",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Score on this SQuAD file (.json, .json.gz) or on these JSON lines.",
 )
 @click.option(
@@ -41,7 +41,7 @@ from edge_qa.system.machine import DISTURBED
 @engine_option
 @click.option(
     "--predictions",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the first bundle's answers to this file as JSON; they are not kept by default.",
 )
 @click.option("--force", is_flag=True, help="Replace the file of predictions if it exists; it is refused by default.")

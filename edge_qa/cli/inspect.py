@@ -11,6 +11,7 @@ import click
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MANIFEST_NAME, Budget, ConfidenceRecord, Manifest, ScoreRecord, Step
 from edge_qa.cli.app import echo_json
+from edge_qa.cli.options import PATH
 from edge_qa.errors import missing_extra
 
 # Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so
@@ -19,7 +20,7 @@ _WEIGHTS = "converters.cli.inspect"
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option(
     "--tensors",
     is_flag=True,
@@ -28,13 +29,13 @@ _WEIGHTS = "converters.cli.inspect"
 @click.option(
     "--html",
     "page",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write a page with pictures of the weights to this file; none by default.",
 )
 @click.option(
     "--against",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="BUNDLE",
     help="Check that every zero weight of this bundle is zero in PATH, too; not checked by default.",
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +10,9 @@ import click
 from edge_qa.bundle.manifest import FULL_BUDGET
 from edge_qa.inference.engine_choice import ENGINES
 from edge_qa.inference.reading import Shortlisting
+
+# What cannot be read is said by what reads it, with the exit code of a file that is missing; click would say usage.
+PATH = click.Path(path_type=Path, readable=False)
 
 budget_option = click.option(
     "--budget",
@@ -20,7 +24,7 @@ budget_option = click.option(
 
 cache_option = click.option(
     "--cache",
-    type=click.Path(),
+    type=click.Path(readable=False),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
     help="Keep the compiled model in this existing folder, so that the next start is faster; nothing is "

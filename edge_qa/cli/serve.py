@@ -6,14 +6,13 @@ from typing import Literal
 
 import click
 
-from edge_qa.cli.options import budget_option, cache_option, engine_option, finite, precision_option
+from edge_qa.cli.options import PATH, budget_option, cache_option, engine_option, finite, precision_option
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.service.settings import MIB, Limits, Listening, Model
 
 _DEFAULTS = Limits()
 # What no machine of today has; numbers far beyond it do not fit the messages between processes.
 _MOST, _MOST_MIB = 2**40, 2**30
-_PATH = click.Path(path_type=Path)
 
 
 def _path_segment(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
@@ -24,10 +23,10 @@ def _path_segment(_context: click.Context, _option: click.Parameter, value: str 
 
 
 @click.command()
-@click.argument("bundle", type=_PATH)
+@click.argument("bundle", type=PATH)
 @click.option(
     "--documents",
-    type=_PATH,
+    type=PATH,
     metavar="LIBRARY",
     help="Answer from the documents that edge-qa index put into this file, too.",
 )
@@ -45,10 +44,10 @@ def _path_segment(_context: click.Context, _option: click.Parameter, value: str 
     show_default=True,
     help="Listen on this port; 0 for one that is free.",
 )
-@click.option("--socket", type=_PATH, metavar="PATH", help="Listen on a Unix socket at this path, and on no port.")
+@click.option("--socket", type=PATH, metavar="PATH", help="Listen on a Unix socket at this path, and on no port.")
 @click.option(
     "--token-file",
-    type=_PATH,
+    type=PATH,
     metavar="FILE",
     help="Answer only clients that send the token in this file: Authorization: Bearer TOKEN.",
 )

@@ -40,7 +40,10 @@ class Found:
 
 
 def check_roots(roots: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Return real paths. Raises InputError for one that is not there, before anything is taken out of an index."""
+    """Return real paths.
+
+    Raises InputError for one that is not there or may not be read, before anything is taken out of an index.
+    """
     real = []
     for root in roots:
         path = os.path.realpath(root)
@@ -50,6 +53,12 @@ def check_roots(roots: Iterable[str | os.PathLike[str]]) -> list[str]:
                 where=Path(root),
                 remedy="give folders or files that are there; to take one out of an index, `forget` it",
             )
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        except OSError as error:
+            raise InputError(
+                f"cannot be read ({error.strerror})", where=Path(root), remedy="check its permissions"
+            ) from None
         real.append(path)
     if not real:
         raise InputError("no folder was given", where="folders", wanted="at least one")

@@ -92,11 +92,17 @@ def _explained(error: sqlite3.Error, path: Path) -> EdgeQAError:
 
 def open_to_write(path: Path) -> sqlite3.Connection:
     """Return a connection that writes; the file is made if it is not there. Raises InputError, ResourceError."""
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise InputError("is no file", where=path, remedy="give the name of a file for the index")
-    if not path.parent.is_dir():
-        raise InputError("its folder does not exist", where=path, remedy=f"create {path.parent} first")
-    if path.exists():
+    try:
+        there = path.exists()
+        if there and not path.is_file():
+            raise InputError("is no file", where=path, remedy="give the name of a file for the index")
+        if not path.parent.is_dir():
+            raise InputError("its folder does not exist", where=path, remedy=f"create {path.parent} first")
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be written ({error.strerror})", where=path, remedy="choose another place"
+        ) from None
+    if there:
         _check_header(path, empty_is_fine=True)
     with errors_of(path):
         connection = sqlite3.connect(
@@ -128,9 +134,12 @@ def finish_writing(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """Return a connection that reads. Raises InputError if there is no index, ResourceError if it cannot be read."""
-    if not path.is_file():
-        kind = "is no file" if path.exists() else "does not exist"
+    """Return a connection that reads. Raises InputError if there is no index that can be read, ResourceError."""
+    try:
+        kind = "" if path.is_file() else "is no file" if path.exists() else "does not exist"
+    except OSError as error:
+        raise _unreadable(error, path) from None
+    if kind:
         raise InputError(kind, where=path, remedy="make an index first")
     _check_header(path)
     log = path.with_name(f"{path.name}-wal")
@@ -175,15 +184,17 @@ def _check_header(path: Path, *, empty_is_fine: bool = False) -> None:
         with path.open("rb") as file:
             header = file.read(16)
     except OSError as error:
-        raise ResourceError(
-            f"cannot be read ({error.strerror})", where=path, remedy="check the file's rights"
-        ) from None
+        raise _unreadable(error, path) from None
     if not header and empty_is_fine:
         return
     if header != b"SQLite format 3\0":
         raise InputError(
             "is no index of documents" if header else "is empty", where=path, remedy="give another file, or delete it"
         )
+
+
+def _unreadable(error: OSError, path: Path) -> InputError:
+    return InputError(f"cannot be read ({error.strerror})", where=path, remedy="check the file's rights")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

@@ -36,6 +36,12 @@ class Dataset:
     sha256: str  # of the bytes on disk, that is of the gzipped ones where gzipped
     examples: tuple[Example, ...] = field(repr=False)
     segmentation: Segmentation = "squad"  # how the metric compares its answers
+    path: str = field(default="", compare=False, repr=False)  # as it was given
+
+    @property
+    def where(self) -> str:
+        """The file as an error names it: by the path that the user gave."""
+        return self.path or self.name
 
     def __iter__(self) -> Iterator[Example]:
         return iter(self.examples)
@@ -87,7 +93,7 @@ def read_dataset(path: str | PathLike[str], *, language: str | None = None) -> D
     has_both = any(one.answers for one in examples) and any(one.labelled and not one.answers for one in examples)
     version: Version = "v2.0" if calls_itself_v2 or has_both else "v1.1"
     segmentation = asked_for or segmentation_of([example.context for example in examples])
-    return Dataset(path.name, version, hashlib.sha256(raw).hexdigest(), tuple(examples), segmentation)
+    return Dataset(path.name, version, hashlib.sha256(raw).hexdigest(), tuple(examples), segmentation, str(path))
 
 
 def _decode(path: Path, raw: bytes) -> str:

@@ -95,12 +95,12 @@ def scorable(dataset: Dataset) -> Dataset:
     lacking = next((example for example in dataset if not dataset.can_score(example)), None)
     if lacking is not None:
         raise InputError(
-            f"question {lacking.id!r} has no answer to score by", where=dataset.name, remedy="give data with answers"
+            f"question {lacking.id!r} has no answer to score by", where=dataset.where, remedy="give data with answers"
         )
     blank = next((example for example in dataset if not (example.question.strip() and example.context.strip())), None)
     if blank is not None:
         raise InputError(
-            f"question {blank.id!r} or its context is blank", where=dataset.name, remedy="correct or remove it"
+            f"question {blank.id!r} or its context is blank", where=dataset.where, remedy="correct or remove it"
         )
     return dataset
 
@@ -131,7 +131,7 @@ def evaluate(
     machine, begin = this_machine(max(run.answerer.engine.threads for run in runs)), CPUTime.now()
     for index, example in enumerate(examples):
         for turn in range(len(runs)):
-            runs[(index + turn) % len(runs)].ask(example, dataset.name)
+            runs[(index + turn) % len(runs)].ask(example, dataset.where)
         progress("evaluate", index + 1, len(examples))
     disturbed = is_disturbed(CPUTime.now().others_since(begin), machine)
     results = [run.result(dataset, examples) for run in runs]

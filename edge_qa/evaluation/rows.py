@@ -82,19 +82,24 @@ def _rows(reader: io.BufferedReader, name: str) -> Iterator[Row]:
         if number == 1:
             line = line.removeprefix(_MARK)
             if _WHOLE.match(line.rstrip(b"\r\n")):
-                yield from _whole_rows(line + reader.read())
+                yield from _whole_rows(line + reader.read(), name)
                 return
         yield from _line_rows(line, number)
 
 
-def _whole_rows(content: bytes) -> Iterator[Row]:
+def _whole_rows(content: bytes, name: str) -> Iterator[Row]:
     try:
         root = parse(content)
     except json.JSONDecodeError:
         for number, line in enumerate(content.split(b"\n"), 1):
             yield from _line_rows(line, number)
         return
-    yield from map(_row, whole_places(root) if is_whole(root) else line_places(root, 1))
+    try:
+        # A row's own place, which may be its id, does not name the file.
+        yield from map(_row, whole_places(root) if is_whole(root) else line_places(root, 1))
+    except InputError as error:
+        where = f"{name}: {error.where}" if error.where else name
+        raise InputError(error.got, where=where, wanted=error.wanted, remedy=error.remedy) from None
 
 
 def _line_rows(line: bytes, number: int) -> Iterator[Row]:

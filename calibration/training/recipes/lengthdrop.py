@@ -87,5 +87,5 @@ class LengthDropHooks(RecipeHooks[LengthDrop]):
             written = write_checkpoint(self.encoder(), Path(folder) / "checkpoint", source=self.task.source)
             bundle = Bundle.load(convert(written, Path(folder) / "bundle").path)
             with QuestionAnswerer(bundle) as answerer:
-                samples = draw_samples(answerer, data.examples, _SAMPLES, seed=self.options.seed, where=data.name)
+                samples = draw_samples(answerer, data.examples, _SAMPLES, seed=self.options.seed, where=data.where)
             return fit_probes(bundle, samples)

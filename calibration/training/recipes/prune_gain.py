@@ -68,7 +68,7 @@ class PruneGainHooks(RecipeHooks[PruneGain]):
         data = read_dataset(task.data)
         with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
             dense = QuestionAnswerer.load(convert(task.source.path, Path(folder) / "dense").path)
-            answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.name)
+            answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.where)
             windows = [dense.engine.batch([item.window], pad=False) for item in answered]
             tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))
         gradients = mask_gradients(task.encoder, answered, progress=task.progress)

@@ -8,6 +8,7 @@ import click
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.printing import printable
 from edge_qa.cli.interruption import resumable
+from edge_qa.cli.options import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.documents.folders import ReadingOptions
 from edge_qa.documents.index import DocumentIndex
@@ -17,8 +18,8 @@ _MEBIBYTE = 2**20
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER...")
-@click.argument("library", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=PATH, metavar="FOLDER...")
+@click.argument("library", type=PATH)
 @click.option(
     "--include",
     multiple=True,

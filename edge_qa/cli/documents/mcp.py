@@ -6,14 +6,14 @@ from typing import Literal
 import click
 
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.cli.options import budget_option, engine_option, precision_option
+from edge_qa.cli.options import PATH, budget_option, engine_option, precision_option
 from edge_qa.documents.index import DocumentIndex
 from edge_qa.inference.engine_choice import EngineName
 
 
 @click.command()
-@click.argument("library", type=click.Path(path_type=Path))
-@click.option("--bundle", required=True, type=click.Path(path_type=Path), help="Answer with the model in this bundle.")
+@click.argument("library", type=PATH)
+@click.option("--bundle", required=True, type=PATH, help="Answer with the model in this bundle.")
 @precision_option
 @engine_option
 @click.option(
@@ -21,7 +21,7 @@ from edge_qa.inference.engine_choice import EngineName
 )
 @click.option(
     "--cache",
-    type=click.Path(),
+    type=click.Path(readable=False),
     envvar="EDGE_QA_CACHE",
     metavar="FOLDER",
     help="Keep the compiled model in this existing folder, so that the next start is faster.  [env: EDGE_QA_CACHE]",

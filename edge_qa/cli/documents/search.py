@@ -7,6 +7,7 @@ import click
 
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.printing import printable
+from edge_qa.cli.options import PATH
 from edge_qa.documents.found import Passage
 from edge_qa.documents.index import DocumentIndex
 
@@ -15,7 +16,7 @@ _SHOWN = 240
 
 
 @click.command()
-@click.argument("library", type=click.Path(path_type=Path))
+@click.argument("library", type=PATH)
 @click.argument("words", nargs=-1, required=True, metavar="WORDS...")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Show this many passages.")
 @click.option("--json", "as_json", is_flag=True, help="Print whole passages as JSON instead of their beginnings.")

@@ -11,6 +11,7 @@ import click
 
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.printing import printable
+from edge_qa.cli.options import PATH
 from edge_qa.documents.citations import CitationCheck
 from edge_qa.documents.citations import verify_citation as verify
 from edge_qa.documents.index import DocumentIndex
@@ -18,7 +19,7 @@ from edge_qa.errors import InputError
 
 
 @click.command("verify-citation")
-@click.argument("library", type=click.Path(path_type=Path))
+@click.argument("library", type=PATH)
 @click.argument("citation", metavar="CITATION.json|-")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON instead of text.")
 def verify_citation(library: Path, citation: str, as_json: bool) -> None:

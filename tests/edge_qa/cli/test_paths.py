@@ -54,7 +54,7 @@ def test_pages_and_predictions_do_not_land_in_a_bundle(command, sources, questio
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("page", "code"), [("out", 4), ("out/page.html", 4), ("no/such/page.html", 6)])
+@pytest.mark.parametrize(("page", "code"), [("out", 4), ("out/page.html", 4), ("no/such/page.html", 4)])
 def test_a_page_that_cannot_be_written_is_found_out_first(command, sources, questions, page, code):
     bundle, _ = sources
     out = bundle.parent / "out"
