@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 @pytest.fixture(autouse=True)
 def _draws_of_its_own(request: pytest.FixtureRequest) -> None:
     encoders.reseed(request.node.nodeid)
+
+
+@pytest.fixture
+def no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a machine whose temporary folder takes nothing: small devices have it in little memory."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
 
 
 @pytest.fixture(scope="session")

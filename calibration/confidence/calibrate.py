@@ -17,7 +17,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle, new_bundle
 from edge_qa.bundle.manifest import CARD, TOKENIZER, ConfidenceRecord, Manifest
 from edge_qa.evaluation.dataset import Dataset, read_dataset
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.inference.confidence import SIGNS, probabilities
 from edge_qa.progress import Progress, no_progress
 
@@ -71,14 +71,16 @@ def calibrate_confidence(
     record = fitted_confidence(answerer, questions, options, progress)
     documents = source.manifest.documents
     if options.documents:
-        documents = fit_documents(
-            answerer,
-            questions,
-            questions=options.documents,
-            false_answers=options.false_answers,
-            seed=options.seed,
-            progress=progress,
-        )
+        with scratch_folder(output) as folder:
+            documents = fit_documents(
+                answerer,
+                questions,
+                folder,
+                questions=options.documents,
+                false_answers=options.false_answers,
+                seed=options.seed,
+                progress=progress,
+            )
     progress("write")
     step = made_by(
         "calibrate-confidence",

@@ -5,7 +5,6 @@ own text is taken out. The second is how documents without an answer look to ret
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +49,20 @@ class Asked:
 
 
 def fit_documents(
-    answerer: QuestionAnswerer, data: Dataset, *, questions: int, false_answers: float, seed: int, progress: Progress
+    answerer: QuestionAnswerer,
+    data: Dataset,
+    folder: Path,
+    *,
+    questions: int,
+    false_answers: float,
+    seed: int,
+    progress: Progress,
 ) -> DocumentsRecord:
-    """Return what a manifest says of answers from documents. Raises InputError for too few questions with answers."""
-    with tempfile.TemporaryDirectory() as folder:
-        asked = ask_twice(answerer, data, Path(folder), questions, seed=seed, progress=progress)
+    """Return what a manifest says of answers from documents. folder: an empty one for the texts and their index.
+
+    Raises InputError for too few questions with answers.
+    """
+    asked = ask_twice(answerer, data, folder, questions, seed=seed, progress=progress)
     closeness = fit_closeness(asked)
     groups = {text: place for place, text in enumerate(sorted({one.text for one in asked}))}
     reads = [_read(one, closeness, groups) for one in asked]

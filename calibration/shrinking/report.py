@@ -10,6 +10,7 @@ from calibration.shrinking.structure_costs import StructureCosts
 from calibration.sparsity.sparsification import CalibrationRecord
 from calibration.statistics.bootstrap import Drop
 from converters.model.compaction import CompactionReport
+from edge_qa.evaluation.segmentation import Segmentation
 from edge_qa.evaluation.squad_metric import Scores
 
 
@@ -48,13 +49,27 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class EvaluationRecord:
+    """What a search under `max_drop` was judged by.
+
+    segmentation: how answers are compared. limit: so many of its questions, None for all.
+    """
+
+    dataset: str
+    dataset_sha256: str
+    segmentation: Segmentation
+    limit: int | None
+    max_drop: float
+
+
+@dataclass(frozen=True)
 class Shrinking:
     """A shrunk checkpoint that was written.
 
     speedup: what was asked for, or what the search found. costs: the table that the shape was chosen by.
     removed_heads: by layer, their original numbers, or their places where config.json does not tell.
     structure: heads, neurons and parameters before and after. refits: of "full", one for each output matrix.
-    trials, before, after, drop: of a search under `max_drop`; all but the trials are on the whole evaluation.
+    evaluation, trials, before, after, drop: of a search under `max_drop`; the last three are on the whole evaluation.
     notes: what makes that drop worth less than it looks.
     """
 
@@ -67,6 +82,7 @@ class Shrinking:
     removed_heads: tuple[tuple[int, ...], ...]
     structure: CompactionReport
     refits: tuple[Refit, ...]
+    evaluation: EvaluationRecord | None = None
     trials: tuple[Trial, ...] = ()
     before: Scores | None = None
     after: Scores | None = None

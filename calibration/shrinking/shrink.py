@@ -14,7 +14,7 @@ from calibration.data.answered_windows import AnsweredWindow, draw_answered
 from calibration.data.samples import Inputs, draw_samples
 from calibration.shrinking.latency_model import LatencyPrecision, compiled_run, lower_quartile_ms, measure_costs
 from calibration.shrinking.mask_search import Masks
-from calibration.shrinking.report import Shrinking, Timing, Trial, describe_shrinking
+from calibration.shrinking.report import EvaluationRecord, Shrinking, Timing, Trial, describe_shrinking
 from calibration.shrinking.shrinker import METHODS, Material, Method, Shrunk, shrink_encoder
 from calibration.shrinking.speed_search import fastest_within
 from calibration.shrinking.structure_costs import StructureCosts
@@ -91,7 +91,7 @@ def shrink(
             return shrink_encoder(material, costs, budget, method, progress=progress)
 
         trials: list[Trial] = []
-        before = after = drop = None
+        before = after = drop = judged_by = None
         notes: list[str] = []
         if speedup is not None:
             _check_reachable(speedup, costs)
@@ -99,6 +99,7 @@ def shrink(
         else:
             assert test is not None
             assert max_drop is not None
+            judged_by = EvaluationRecord(test.name, test.sha256, test.segmentation, limit, max_drop)
             judge = _Judge(source, dense, test, limit, make, folder, progress)
             speedup = _find_speedup(judge, costs, max_drop)
             trials, shrunk = judge.trials, judge.made[speedup]
@@ -130,6 +131,7 @@ def shrink(
         removed_heads=removed,
         structure=structure,
         refits=shrunk.refits,
+        evaluation=judged_by,
         trials=tuple(trials),
         before=None if before is None else before.scores,
         after=None if after is None else after.scores,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Workbench:
     """What all budgets of one search are measured with.
 
     probes: of every layer; none ranks the tokens by attention. allowance: percent points of F1 beyond
-    which a budget is of no use. threads: as for `Engine`.
+    which a budget is of no use. threads: as for `Engine`. scratch: a folder for files that are soon removed.
     """
 
     bundle: Bundle
@@ -38,6 +39,7 @@ class Workbench:
     step: int
     allowance: float
     threads: int | None = None
+    scratch: Path | None = None
 
     def keep(self, shares: Shares) -> Keep:
         """Return what a budget keeps, in the form that the converters take."""
@@ -46,7 +48,7 @@ class Workbench:
 
     def with_budget(self, shares: Shares) -> Bundle:
         """Return the bundle, in memory, with a budget in the place of its model."""
-        xml, weights = serialized(token_dropping_model(self.bundle, self.keep(shares)))
+        xml, weights = serialized(token_dropping_model(self.bundle, self.keep(shares)), self.scratch)
         model = {MODEL_XML: np.frombuffer(xml, np.uint8), MODEL_BIN: np.frombuffer(weights, np.uint8)}
         return replace(self.bundle, contents=self.bundle.contents | model)
 

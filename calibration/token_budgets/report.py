@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.statistics.bootstrap import Drop
 from calibration.statistics.score_drop import drop_in_words
+from calibration.token_budgets.options import BudgetSearchOptions
 from calibration.token_budgets.trials import Trial, front
 from edge_qa.bundle.manifest import Manifest, TokenRule
 from edge_qa.errors import CalibrationError
@@ -62,6 +63,7 @@ class BudgetSearch:
     full: the model that keeps every token, on the evaluation file; finalists: those of the front that
     were scored there, the fastest first. budgets: of those stored, name -> which finalist.
     stopped_early: the time was up before the last generation. notes: what makes the drops worth less than they look.
+    options, limit: as they were asked for.
     failure: why no bundle was written; empty if one was. The manifest is then that of the bundle searched on.
     """
 
@@ -88,6 +90,8 @@ class BudgetSearch:
     stopped_early: bool
     notes: tuple[str, ...] = ()
     failure: str = ""
+    options: BudgetSearchOptions = BudgetSearchOptions()
+    limit: int | None = None
 
     @property
     def front(self) -> list[Trial]:

@@ -37,7 +37,7 @@ from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import BundleError, InputError
 from edge_qa.evaluation.dataset import Dataset, read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate, scorable
-from edge_qa.files import check_destination
+from edge_qa.files import check_destination, scratch_folder
 from edge_qa.progress import Progress, no_progress
 from edge_qa.system.cpu import this_cpu
 from edge_qa.system.machine import DISTURBED
@@ -95,46 +95,49 @@ def search_budgets(
             answerer, data.examples, options.samples, seed=options.seed, where=data.where, skip=frozenset(held)
         )
         probes, fitted = fit_probes(source, drawn, progress=progress), len(drawn)
-    bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads)
-    progress("search")
-    searching = time.monotonic()
-    trials = _search(space, bench, record, options, report)
-    found = time.monotonic()
-    full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
-    budgets = choose_budgets(finalists, max_drop)
-    notes = [*same_questions(data, test, full, "the budgets"), *([DISTURBED] if full.disturbed else [])]
-    for name, allowed in budget_limits(max_drop).items():
-        if name in budgets:
-            notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
-    result = BudgetSearch(
-        path=output,
-        source_name=source.path.name,
-        manifest=source.manifest,
-        rule=options.rule,
-        step=STEP,
-        seed=options.seed,
-        samples=fitted,
-        questions=len(asked),
-        labelled=asked.labelled,
-        full_f1=100 * float(asked.full.mean()),
-        calibration=data.name,
-        calibration_sha256=data.sha256,
-        max_drop=max_drop,
-        allowance=bench.allowance,
-        trials=tuple(trials),
-        full=full,
-        finalists=tuple(finalists),
-        budgets=budgets,
-        search_seconds=found - searching,
-        seconds=0.0,
-        stopped_early=found - searching >= 60 * options.minutes,
-        notes=tuple(notes),
-    )
-    if not budgets:
-        raise _no_budget(replace(result, seconds=time.monotonic() - begin), destination)
-    progress("write")
-    manifest = write_budgets(bench, result, data, test.examples[0], force=force)
-    return replace(result, manifest=manifest, seconds=time.monotonic() - begin)
+    with scratch_folder(output) as scratch:
+        bench = Workbench(source, asked, probes, STEP, max_drop + _LEEWAY, threads, scratch)
+        progress("search")
+        searching = time.monotonic()
+        trials = _search(space, bench, record, options, report)
+        found = time.monotonic()
+        full, finalists = _score(bench, pick_finalists(trials, bench.allowance), test, limit, progress)
+        budgets = choose_budgets(finalists, max_drop)
+        notes = [*same_questions(data, test, full, "the budgets"), *([DISTURBED] if full.disturbed else [])]
+        for name, allowed in budget_limits(max_drop).items():
+            if name in budgets:
+                notes += too_few_questions(finalists[budgets[name]].drop, allowed, name)
+        result = BudgetSearch(
+            path=output,
+            source_name=source.path.name,
+            manifest=source.manifest,
+            rule=options.rule,
+            step=STEP,
+            seed=options.seed,
+            options=options,
+            limit=limit,
+            samples=fitted,
+            questions=len(asked),
+            labelled=asked.labelled,
+            full_f1=100 * float(asked.full.mean()),
+            calibration=data.name,
+            calibration_sha256=data.sha256,
+            max_drop=max_drop,
+            allowance=bench.allowance,
+            trials=tuple(trials),
+            full=full,
+            finalists=tuple(finalists),
+            budgets=budgets,
+            search_seconds=found - searching,
+            seconds=0.0,
+            stopped_early=found - searching >= 60 * options.minutes,
+            notes=tuple(notes),
+        )
+        if not budgets:
+            raise _no_budget(replace(result, seconds=time.monotonic() - begin), destination)
+        progress("write")
+        manifest = write_budgets(bench, result, data, test.examples[0], force=force)
+        return replace(result, manifest=manifest, seconds=time.monotonic() - begin)
 
 
 def _no_budget(search: BudgetSearch, destination: str | os.PathLike[str]) -> NoBudgetError:
@@ -143,11 +146,23 @@ def _no_budget(search: BudgetSearch, destination: str | os.PathLike[str]) -> NoB
         f"no budget is faster than the full model and loses at most {search.max_drop:g} F1: "
         f"{closest(search.finalists, search.trials, search.full.dataset)}"
     )
-    longer = any(one.drop.points <= search.max_drop for one in search.finalists)
-    remedy = "search longer" if longer else "allow a larger `max_drop`"
-    error = NoBudgetError(f"{got}; nothing was written", where=Path(destination), remedy=remedy)
+    error = NoBudgetError(f"{got}; nothing was written", where=Path(destination), remedy=_remedy(search))
     error.search = replace(search, failure=got)
     return error
+
+
+def _remedy(search: BudgetSearch) -> str:
+    """What may help a search that found nothing: more may be lost only where something was faster and lost more."""
+    faster = any(one.is_faster for one in search.finalists)
+    lost_more = any(
+        trial.latency < 1 and trial.drop is not None and trial.drop > search.allowance for trial in search.trials
+    )
+    if faster or lost_more:
+        within = any(one.drop.points <= search.max_drop for one in search.finalists)
+        return "allow a larger `max_drop`" + (", or search longer" if within else "")
+    if any(trial.latency < 1 for trial in search.trials):
+        return "search longer"
+    return "search longer, or with longer texts, where there are more tokens to let go of"
 
 
 def _space(source: Bundle) -> Space:

@@ -42,7 +42,7 @@ def write_budgets(
             confidence=source.manifest.confidence,
             documents=source.manifest.documents,
         )
-        manifest = write_parts(draft, budget_files(source, keeps), parts)
+        manifest = write_parts(draft, budget_files(source, keeps, scratch=bench.scratch), parts)
         _check_answers(bench, read_back(draft, result.path), chosen, example)
     return manifest
 

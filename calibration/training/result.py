@@ -11,7 +11,10 @@ from edge_qa.evaluation.evaluate import Evaluation
 
 @dataclass(frozen=True)
 class Training:
-    """What a run made. seconds: of this call. curve: see `calibration/training/curve.py`."""
+    """What a run made. seconds: of this call. curve: see `calibration/training/curve.py`.
+
+    data: the name of the file. options: as they were asked for. teacher: the sha256 of its checkpoint.
+    """
 
     path: Path
     recipe: str
@@ -22,12 +25,18 @@ class Training:
     curve: tuple[Point, ...]
     summary: tuple[str, ...]
     evaluation: Evaluation | None
+    data: str
+    options: TrainingRecipe
+    teacher: str | None
 
     def values(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "path": str(self.path),
             "recipe": self.recipe,
+            "data": self.data,
+            "teacher": self.teacher,
+            "options": asdict(self.options),
             "steps": self.steps,
             "windows": self.windows,
             "device": self.device,
@@ -38,13 +47,13 @@ class Training:
         }
 
 
-def describe(training: Training, options: TrainingRecipe, source: str, data: str, teacher: str | None) -> str:
-    """Return the model card's paragraph: the recipe, what it did, and the curve; source, teacher: hashes."""
-    told = ", ".join(f"{name} {value}" for name, value in options.told().items())
+def describe(training: Training, source: str) -> str:
+    """Return the model card's paragraph: the recipe, what it did, and the curve; source: its checkpoint's sha256."""
+    told = ", ".join(f"{name} {value}" for name, value in training.options.told().items())
     lines = [f"## Trained with edge-qa train ({training.recipe})", ""]
-    lines += [f"From a checkpoint with sha256 {source}, on {data}: {told}; {training.steps} steps."]
-    if teacher is not None:
-        lines += [f"Teacher: sha256 {teacher}."]
+    lines += [f"From a checkpoint with sha256 {source}, on {training.data}: {told}; {training.steps} steps."]
+    if training.teacher is not None:
+        lines += [f"Teacher: sha256 {training.teacher}."]
     lines += training.summary
     if training.evaluation is not None:
         scores, best = training.evaluation.scores, training.evaluation.best_threshold

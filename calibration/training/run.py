@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import CalibrationError, EdgeQAError
 from edge_qa.evaluation.dataset import Dataset
 from edge_qa.evaluation.evaluate import Evaluation, evaluate
+from edge_qa.files import scratch_folder
 from edge_qa.progress import Progress
 
 
@@ -129,9 +129,11 @@ class Run:
             tuple(curve),
             tuple(recipe.summary()),
             scores,
+            self.data.name,
+            options,
+            None if self.teacher is None else self.teacher[0].sha256,
         )
-        taught_by = None if self.teacher is None else self.teacher[0].sha256
-        paragraph = describe(result, options, self.source.sha256, self.data.name, taught_by)
+        paragraph = describe(result, self.source.sha256)
         card = f"{self.source.card or f'# {target.name}'}\n\n{paragraph}"
         write_checkpoint(encoder, target, source=replace(self.source, card=card), force=force)
         return result
@@ -148,9 +150,9 @@ class Run:
             ) from error
 
     def _evaluated(self, encoder: Encoder, test: Dataset) -> Evaluation:
-        with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-            written = write_checkpoint(encoder, Path(folder) / "checkpoint", source=self.source)
-            with QuestionAnswerer.load(convert(written, Path(folder) / "bundle").path) as answerer:
+        with scratch_folder(self.folder / "model") as folder:
+            written = write_checkpoint(encoder, folder / "checkpoint", source=self.source)
+            with QuestionAnswerer.load(convert(written, folder / "bundle").path) as answerer:
                 found = evaluate(
                     [("", answerer)],
                     test,

@@ -82,7 +82,7 @@ def import_model(
     check_destination(target, force=force, sources=sources)
     read = _read_tokenizer(tokenizer, vocab, lower_case)
     progress("read")
-    source = read_source(path)
+    source = read_source(path, target)
     roles = find_roles(source.model, str(path))
     limits, notes = _find_limits(source, roles)
     notes = (*roles.notes, *notes, *read.notes, *_check_tokenizer(read.content, limits, path))

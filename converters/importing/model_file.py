@@ -32,10 +32,11 @@ class Source:
     sha256: str
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, destination: Path) -> Source:
     """Read MODEL.xml with the MODEL.bin beside it, or MODEL.onnx with the files of weights that it names.
 
-    Links are followed, as those of a cache of downloads. Raises CheckpointError.
+    Links are followed, as those of a cache of downloads. destination: what is written next; files that are only
+    needed meanwhile lie beside it. Raises CheckpointError.
     """
     if path.is_dir():
         raise CheckpointError("a folder", where=path, remedy="give the .xml or .onnx file in it")
@@ -50,7 +51,7 @@ def read_source(path: Path) -> Source:
     try:
         if kind == ".onnx":
             others = external_files(path)
-            with without_links(path, others) as real:
+            with without_links(path, others, destination) as real:
                 try_to_read(real, [*files, *others], path)
                 return Source(path, "ONNX", _checked(read_model(real), path), _hash([*files, *others]))
         version = _check_ir(path)

@@ -7,12 +7,12 @@ A `TensorProto` of onnx.proto (https://github.com/onnx/onnx) names such a file u
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from converters.tokenization.protobuf import fields
 from edge_qa.errors import CheckpointError
+from edge_qa.files import scratch_folder
 from edge_qa.git_lfs import refuse_pointer
 
 _EXTERNAL = 1  # TensorProto.DataLocation
@@ -90,20 +90,21 @@ def _checked(model: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def without_links(model: Path, others: list[Path]) -> Iterator[Path]:
+def without_links(model: Path, others: list[Path], destination: Path) -> Iterator[Path]:
     """Yield a path of the model beside which its other files lie, themselves and not links to them.
 
-    OpenVINO follows no link to a file of weights. Files are linked anew, and copied where that cannot be.
+    OpenVINO follows no link to a file of weights. Files are linked anew, and copied where that cannot be. Meanwhile
+    they lie beside `destination`, where there has to be room for the weights anyway.
     """
     if not any(file.is_symlink() for file in others):
         yield model
         return
-    with tempfile.TemporaryDirectory(prefix="edge-qa-import-") as folder:
+    with scratch_folder(destination) as folder:
         for file in (model, *others):
-            place = Path(folder, file.relative_to(model.parent))
+            place = folder / file.relative_to(model.parent)
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(os.path.realpath(file), place)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(file, place)
-        yield Path(folder, model.name)
+        yield folder / model.name

@@ -41,11 +41,11 @@ def token_dropping_model(bundle: Bundle, keep: Keep, *, xml: str = MODEL_XML) ->
     return model
 
 
-def budget_files(bundle: Bundle, budgets: Mapping[str, Keep]) -> dict[str, bytes]:
+def budget_files(bundle: Bundle, budgets: Mapping[str, Keep], *, scratch: Path | None = None) -> dict[str, bytes]:
     """Return the model files of a bundle with these budgets: the plain IR, one for each budget, the weights.
 
     The weights file begins with the bundle's own, so that the plain IR is the bundle's own as well; what
-    only a budget needs (its probes, a few numbers) follows.
+    only a budget needs (its probes, a few numbers) follows. scratch: as for `serialized`.
     """
     blob = bytearray(bundle.model_bin.tobytes())
     plain = bundle.model_xml
@@ -54,7 +54,7 @@ def budget_files(bundle: Bundle, budgets: Mapping[str, Keep]) -> dict[str, bytes
         places.setdefault(_key(blob[offset : offset + size]), offset)
     files = {MODEL_XML: plain}
     for name, keep in budgets.items():
-        xml, weights = serialized(token_dropping_model(bundle, keep))
+        xml, weights = serialized(token_dropping_model(bundle, keep), scratch)
 
         def move(match: re.Match[bytes], weights: bytes = weights) -> bytes:
             content = weights[int(match[1]) : int(match[1]) + int(match[2])]
@@ -100,9 +100,9 @@ def budget_record(name: str, keep: Keep, *, f1: float | None = None, relative_la
     return Budget(budget_file(name), tuple(map(float, keep.shares)), rule, keep.step, f1, relative_latency)
 
 
-def serialized(model: "ov.Model") -> tuple[bytes, bytes]:
-    """Return the two files of a model."""
-    with tempfile.TemporaryDirectory() as folder:
+def serialized(model: "ov.Model", scratch: Path | None = None) -> tuple[bytes, bytes]:
+    """Return the two files of a model. scratch: where they lie meanwhile; the system's temporary folder if None."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         write_ir(model, Path(folder))
         return (Path(folder) / MODEL_XML).read_bytes(), (Path(folder) / MODEL_BIN).read_bytes()
 

@@ -11,7 +11,7 @@ from typing import Literal
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import FULL_BUDGET, PACKED_MODEL
 from edge_qa.errors import BundleError, EdgeQAError, InputError, ResourceError
-from edge_qa.files import write_file
+from edge_qa.files import scratch_folder, write_file
 from edge_qa.inference.native.engine import NativeEngine
 from edge_qa.inference.native.library import CAP_VARIABLE, Library, this_library
 from edge_qa.inference.native.packed_model import PackedModel
@@ -101,5 +101,7 @@ def _cached(bundle: Bundle, cache: str | os.PathLike[str], library: Library, isa
             return PackedModel.mapped(path, library, isa)
         except BundleError as error:
             _log.warning("%s; the bundle is packed again", error)
-    write_file(path, pack(bundle.path))
+    with scratch_folder(path) as scratch:
+        packed = pack(bundle.path, scratch)
+    write_file(path, packed)
     return PackedModel.mapped(path, library, isa)

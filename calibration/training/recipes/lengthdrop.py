@@ -6,8 +6,6 @@ time the shortest budget runs, else a random one (the sandwich rule, spread over
 are ranked as the runtime does, by attention or by probes that are fitted again on the way.
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.errors import missing_extra
 from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.files import scratch_folder
 
 try:
     import torch
@@ -83,9 +82,9 @@ class LengthDropHooks(RecipeHooks[LengthDrop]):
     def _fit(self) -> Probes:
         """Fit probes to the model as it is now."""
         data = read_dataset(self.task.data)
-        with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-            written = write_checkpoint(self.encoder(), Path(folder) / "checkpoint", source=self.task.source)
-            bundle = Bundle.load(convert(written, Path(folder) / "bundle").path)
+        with scratch_folder(self.task.folder / "model") as folder:
+            written = write_checkpoint(self.encoder(), folder / "checkpoint", source=self.task.source)
+            bundle = Bundle.load(convert(written, folder / "bundle").path)
             with QuestionAnswerer(bundle) as answerer:
                 samples = draw_samples(answerer, data.examples, _SAMPLES, seed=self.options.seed, where=data.where)
             return fit_probes(bundle, samples)

@@ -4,8 +4,6 @@ Gain (McCarley et al. 2019, arXiv 1910.06360): the mean over examples of |d loss
 search for what to keep, its costs, and the other two rankings are those of `edge-qa shrink`.
 """
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from converters.model.encoder import Encoder
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.errors import InputError, missing_extra
 from edge_qa.evaluation.dataset import read_dataset
+from edge_qa.files import scratch_folder
 
 try:
     import torch
@@ -66,8 +65,8 @@ class PruneGainHooks(RecipeHooks[PruneGain]):
     def _prune(self) -> tuple[Encoder, Masks]:
         task, options = self.task, self.options
         data = read_dataset(task.data)
-        with tempfile.TemporaryDirectory(prefix="edge-qa-") as folder:
-            dense = QuestionAnswerer.load(convert(task.source.path, Path(folder) / "dense").path)
+        with scratch_folder(task.folder / "model") as folder:
+            dense = QuestionAnswerer.load(convert(task.source.path, folder / "dense").path)
             answered = draw_answered(dense, data.examples, options.samples, seed=options.seed, where=data.where)
             windows = [dense.engine.batch([item.window], pad=False) for item in answered]
             tokens = dense.engine.padded_length(round(float(np.mean([item.window.tokens for item in answered]))))

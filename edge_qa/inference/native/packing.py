@@ -24,13 +24,16 @@ def cached_path(manifest: Manifest, cache: str | os.PathLike[str]) -> Path:
     return Path(cache) / f"{manifest.digest}-{_FORMAT}.packed"
 
 
-def pack(folder: Path) -> bytes:
-    """Return the packed model of a bundle. Raises BundleError if it cannot be packed."""
+def pack(folder: Path, scratch: Path | None = None) -> bytes:
+    """Return the packed model of a bundle. Raises BundleError if it cannot be packed.
+
+    scratch: where it lies meanwhile; the system's temporary folder if None.
+    """
     # Here, because a bundle that is packed already starts without them.
     import subprocess
     import tempfile
 
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=scratch) as place:
         packed = Path(place) / "packed"
         command = [sys.executable, "-m", "edge_qa", "pack-native", os.fspath(folder.absolute()), os.fspath(packed)]
         done = subprocess.run(

@@ -46,6 +46,12 @@ def test_the_manifest_has_it(plain, fit):
     assert fit.as_json()["documents"]["closeness"] == record.closeness
 
 
+def test_nothing_goes_to_the_temporary_folder_of_the_system(plain, data, tmp_path, no_temporary_folder):
+    options = ConfidenceOptions(questions=60, documents=40, false_answers=0.2)
+    calibrate_confidence(plain, tmp_path / "bundle", data=data, options=options)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_answers_then_have_a_confidence(fit, data, tmp_path):
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -265,7 +265,10 @@ def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradient
     assert result.notes[0] == said
     options = ("--calibration", data, "--evaluation", data, "--max-drop", 100, "--limit", 4, "--method", "fisher")
     assert f"\nnote: {said}\n" in command("shrink", source, tmp_path / "b", *options).out
-    assert command("shrink", source, tmp_path / "c", *options, "--json").json["notes"] == list(result.notes)
+    found = command("shrink", source, tmp_path / "c", *options, "--json").json
+    assert found["notes"] == list(result.notes)
+    judged_by = {"dataset": "questions.jsonl", "segmentation": "squad", "limit": 4, "max_drop": 100}
+    assert {name: found["evaluation"][name] for name in judged_by} == judged_by
 
 
 def test_a_drop_that_cannot_be_kept_is_a_negative_verdict(

@@ -122,9 +122,31 @@ def test_budgets_are_replaced_by_a_new_search(files, fast, tmp_path):
 
 def test_what_is_slower_is_not_asked_and_nothing_is_written(files, monkeypatch, tmp_path):
     monkeypatch.setattr(measure_module, "relative_latency", lambda full, other, inputs: 1.25)
-    with pytest.raises(CalibrationError, match=r"none of \d budgets was faster .* took 1.25 of its time"):
+    with pytest.raises(CalibrationError, match=r"none of \d budgets was faster .* took 1.25 of its time") as error:
         search(files, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+    # Nothing was lost, so that to allow a larger loss would change nothing.
+    assert error.value.remedy == "search longer, or with longer texts, where there are more tokens to let go of"
+
+
+def test_a_larger_drop_is_no_remedy_where_nothing_is_faster_in_the_end(files, fast, monkeypatch, tmp_path):
+    monkeypatch.setattr(search_module, "relative_median", lambda full, other: (1.02, 0.0))
+    with pytest.raises(CalibrationError, match=r"the closest took 1\.02") as error:
+        search(files, tmp_path / "out", max_drop=100.0)
+    assert error.value.remedy == "search longer"
+
+
+def test_nothing_goes_to_the_temporary_folder_of_the_system(files, fast, tmp_path, no_temporary_folder):
+    assert search(files, tmp_path / "out").budgets
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_asked_for_is_in_the_json(files, fast, tmp_path, command):
+    more = ("--max-drop", 90, "--limit", 5, "--seed", 3, "--minutes", 2, "--json")
+    found = command(*arguments(files, tmp_path / "out", *more)).json
+    assert (found["max_drop"], found["limit"], found["full"]["scores"]["questions"]) == (90, 5, 5)
+    wanted = {"population": 4, "generations": 1, "minutes": 2.0, "seed": 3, "rule": "probe"}
+    assert {name: found["options"][name] for name in wanted} == wanted
 
 
 def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, monkeypatch):

@@ -165,7 +165,23 @@ def test_the_command(folder):
     command += ["--recipe", "finetune", "--data", folder / "data.json", "--steps", "2", "--device", "cpu"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == 2
+    found = json.loads(done.stdout)
+    assert (found["steps"], found["data"], found["teacher"]) == (2, "data.json", None)
+    assert (found["options"]["steps"], found["options"]["seed"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("finetune", {"limit": 2}),
+        ("lengthdrop", {"rule": "probe", "limit": 2}),
+        ("prune-gain", {"ratio": 0.4, "samples": 20, "limit": 2}),
+    ],
+)
+def test_nothing_goes_to_the_temporary_folder_of_the_system(folder, tmp_path, no_temporary_folder, recipe, options):
+    found = run(folder, recipe, name="apart", steps=1, state=tmp_path, evaluation=folder / "data.json", **options)
+    assert found.evaluation is not None
+    assert not list(tmp_path.glob(".*"))
 
 
 # Errors

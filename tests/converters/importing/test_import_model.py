@@ -387,7 +387,9 @@ def test_an_ir_in_a_cache_of_links_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_an_onnx_model_with_its_weights_in_another_file_is_read(tmp_path: Path, linked: bool) -> None:
+def test_an_onnx_model_with_its_weights_in_another_file_is_read(
+    tmp_path: Path, linked: bool, no_temporary_folder: None
+) -> None:
     files = {"model_onnx": ONNX / "external.onnx", "external_data": ONNX / "external.data"}
     if linked:
         folder = hub_cache(tmp_path / "cache", **files)

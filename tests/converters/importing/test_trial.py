@@ -40,7 +40,7 @@ def test_a_loop_is_refused(tmp_path):
     loop.set_merged_input(state, given.output(0), step.output(0))
     made = ov.Model([loop.get_iter_value(step.output(0), -1)], [given])
     with pytest.raises(CheckpointError, match=r"layer \d+: operation Loop .* is none that models of text consist of"):
-        read_source(save(made, tmp_path / "loop.xml"))
+        read_source(save(made, tmp_path / "loop.xml"), tmp_path / "out")
 
 
 def break_reader(monkeypatch, tmp_path, how: str) -> None:

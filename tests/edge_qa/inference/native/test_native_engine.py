@@ -97,7 +97,7 @@ def test_openvino_is_not_imported(packed, kernels):
     assert done.stdout.split() == ["True", "native"]
 
 
-def test_the_cache_is_filled_once(plain, tmp_path, monkeypatch):
+def test_the_cache_is_filled_once(plain, tmp_path, monkeypatch, no_temporary_folder):
     first = QuestionAnswerer.load(plain, cache=tmp_path)
     assert first.engine.name == "native"
     (kept,) = tmp_path.glob("*.packed")
