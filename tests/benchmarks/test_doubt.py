@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.experiments.doubt.changes import asked_wrong, laid_out, part_of, sentences, without_answer
 from benchmarks.experiments.doubt.documents import documents
-from benchmarks.experiments.doubt.fields import KINDS, TABLES
+from benchmarks.experiments.doubt.fields import KINDS
+from benchmarks.experiments.doubt.kinds.tables import TABLES
 from edge_qa.evaluation.dataset import Example
 
 PASSAGE = "Ada Brandt built the mill in 1911. It burnt down. In 1930 the town of Ulm sold the ruin. Nobody wept for it."

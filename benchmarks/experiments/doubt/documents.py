@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.experiments.doubt import values as v
-from benchmarks.experiments.doubt.fields import KINDS, TABLES, Field
+from benchmarks.experiments.doubt.fields import KINDS
+from benchmarks.experiments.doubt.kinds.field import Field
+from benchmarks.experiments.doubt.kinds.tables import TABLES
 from benchmarks.experiments.doubt.values import Random, listed, pick
 
 Row = dict[str, Any]
