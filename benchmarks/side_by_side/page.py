@@ -28,8 +28,8 @@ from edge_qa.reporting.html import Markup, Section
 _TABLE_NOTE = (
     "One question at a time, end to end, text in to text out, after a first pass over all questions; all contenders "
     "loaded side by side on the same cores, each idle while another has its turn. Of ours: its median over that of "
-    "Edge QA INT8. Memory: the peak of the process after all questions. Install: the files of its environment "
-    "without those of an empty one."
+    "Edge QA INT8. Memory: the most RAM that the process ever held (VmHWM), libraries and all, after all questions, "
+    "in batches as well. Install: the files of its environment without those of an empty one."
 )
 
 

@@ -3,12 +3,15 @@
  *   edge-qa pack-native BUNDLE PACKED
  *   LIBRARY=$(python -c "import edge_qa_kernels as it; print(it.__path__[0])")    # pip install ./kernels put it there
  *   cc examples/c/ask.c -I kernels/include $LIBRARY/libedge_qa_kernels.so -Wl,-rpath,$LIBRARY -o ask
- *   ./ask PACKED/model.native 101 2040 2626 1996 3964 1029 102 8504 24546 2626 1996 3964 1012 102
+ *   python -c "import sys, tokenizers as t; print(*t.Tokenizer.from_file(sys.argv[1]).encode(*sys.argv[2:]).ids)" \
+ *       PACKED/tokenizer.json "who wrote the notes?" "Ada Lovelace wrote the notes in 1843." > ids
+ *   ./ask PACKED/model.native $(cat ids)
  *
- * The words stand for [CLS] question [SEP] context [SEP], by the numbers of the bundle's tokenizer.json; 102 is the
- * [SEP] of BERT's vocabulary. It prints the first and last token of the best answer, counted from 0, and its score: the
- * sum of the two logits. What is mapped must not change while it is used, which is why a bundle is replaced and never
- * rewritten.
+ * The numbers are [CLS] question [SEP] context [SEP], as `Tokenizer.encode(question, context)` of the package tokenizers
+ * makes them with the bundle's tokenizer.json; `pip install .` brings it. 102 is the [SEP] of BERT's vocabulary. The
+ * program prints the first and last token of the best answer, counted from 0, and its score: the sum of the two logits.
+ * `Tokenizer.decode(ids[first : last + 1])` is the answer as text. What is mapped must not change while it is used,
+ * which is why a bundle is replaced and never rewritten.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,7 +32,7 @@ static int fail(const char* what) {
 }
 
 int main(int count, char** words) {
-  if (count < 4 || count - 2 > MOST_TOKENS) return fail("ask PACKED_MODEL TOKEN...");
+  if (count < 4 || count - 2 > MOST_TOKENS) return fail("usage: ask PACKED/model.native TOKEN...; the first lines of ask.c make the tokens of a question");
   int file = open(words[1], O_RDONLY);
   struct stat status;
   if (file < 0 || fstat(file, &status)) return fail("the packed model cannot be read");
