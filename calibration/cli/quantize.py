@@ -63,7 +63,7 @@ def _points(_context: click.Context, _option: click.Parameter, value: float | No
 )
 @click.option(
     "--confidence",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Fit how sure the answers are on this file of questions with answers, as calibrate-confidence does; by "
     "default on the calibration file, if it has answers to 1,000 questions or more.",
 )
