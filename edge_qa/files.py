@@ -102,7 +102,9 @@ def check_file(
                 raise InputError(f"is what is {what} ({other})", where=path, remedy="give another name")
     try:
         if not path.parent.is_dir():
-            raise InputError("its folder does not exist", where=path, remedy=f"create {path.parent} first")
+            raise InputError(
+                "cannot be written, its folder does not exist", where=path, remedy=f"create {path.parent} first"
+            )
         if path.is_dir():
             raise InputError("is a folder", where=path, remedy="give the name of a file")
         if path.exists() and not path.is_file():

@@ -385,7 +385,7 @@ def test_predictions_that_cannot_be_written(command, int8_bundle, questions, tmp
     result = command(
         "evaluate", int8_bundle, "--data", questions, "--limit", 1, "--predictions", tmp_path / "no" / "p.json"
     )
-    check(result, INPUT, "its folder does not exist")
+    check(result, INPUT, "cannot be written")
 
 
 # Machines
