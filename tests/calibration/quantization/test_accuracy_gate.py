@@ -140,7 +140,7 @@ def test_a_gate_that_a_handful_of_questions_passed_says_what_that_is_worth(bench
     files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quantize_module.Workshop, "bundle", lambda workshop, candidate, path: workshop.source)
-        patch.setattr(quantize_module, "_write", lambda workshop, candidate, result, force: result)
+        patch.setattr(quantize_module, "_write", lambda workshop, candidate, result, *rest: result)
         result = quantize(
             bench.plain, out, options=QuantizationOptions(samples=2), gate=AccuracyGate(0), limit=12, **files
         )
