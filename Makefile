@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-fast native check-native test coverage fuzz pages docs benchmark lint clean
+.PHONY: demo demo-fast native check-native test slow coverage fuzz pages docs benchmark lint clean
 
 # What builds the native engine; without it everything is answered by OpenVINO.
 NATIVE := $(and $(filter x86_64,$(shell uname -m)),$(shell command -v c++))
@@ -26,7 +26,11 @@ test: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
+
+# The tests that take longest, so that `make test` takes six minutes on two cores.
+slow: .venv/dev.installed
+	$(BIN)/python -m pytest -n auto --dist loadscope -m slow
 
 # Lines of the three packages that the tests run; takes longer than `make test`.
 coverage: .venv/dev.installed
@@ -43,7 +47,7 @@ pages: .venv/docs.installed
 	$(BIN)/python -m docs.generate.check_links build/docs
 	@echo "build/docs/index.html"
 
-# The pages, their commands that take too long for `make test`, and the wheel: half an hour, a test at a time.
+# The pages, the commands of the guides, and the wheel: half an hour, a test at a time.
 docs: pages
 	EDGE_QA_SLOW_PAGES=1 $(BIN)/python -m pytest -v tests/docs tests/test_wheel.py
 
