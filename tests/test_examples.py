@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +37,7 @@ def test_ask_a_data_set(int8_bundle, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_convert_and_quantize(checkpoint, questions, tmp_path):
     printed = run("convert_and_quantize.py", checkpoint, questions, tmp_path)
     assert "int8, calibrated on 24 questions" in printed

@@ -148,6 +148,7 @@ def test_a_bundle_without_the_budget_is_named_before_anything_is_asked(
     )
 
 
+@pytest.mark.slow
 def test_a_bench_times_every_budget_asked_for(path, monkeypatch):
     models, started = [], []
     compile_model = Engine.__init__

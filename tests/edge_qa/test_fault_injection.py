@@ -109,6 +109,7 @@ def inject_each(place: Path, calls: list[tuple[str, int]], fault: str):
         return list(zip(calls, pool.map(lambda call: inject(place, call, fault), calls), strict=True))
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_old_or_the_new(calls, tmp_path):
     results = inject_each(tmp_path, calls, "signal=KILL")
     assert {done.returncode for _, (_, done) in results} == {-signal.SIGKILL}

@@ -120,6 +120,7 @@ def test_a_haswell_runs_the_avx2_path(library, tmp_path):
     assert results["Haswell"][1:] == results["this CPU"][1:]
 
 
+@pytest.mark.slow
 def test_sanitizers_find_nothing():
     if shutil.which("cmake") is None:
         pytest.skip("no cmake")

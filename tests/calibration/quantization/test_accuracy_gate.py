@@ -116,6 +116,7 @@ def test_a_gate_that_is_met(command, bench, out, temporary, tmp_path):
         assert shown in text
 
 
+@pytest.mark.slow
 def test_a_gate_on_the_questions_that_chose_the_recipe_says_so(command, bench, out, tmp_path, only_default):
     files = {"calibration": bench.calibration, "evaluation": bench.calibration, "max_drop": 60, "samples": 4}
     said = "judged on the questions that chose the recipe: the drop is optimistic"
@@ -166,12 +167,14 @@ def test_a_calibration_on_two_samples_says_so(command, bench, out):
     assert few_samples(10, "") is None
 
 
+@pytest.mark.slow
 def test_a_gain_is_not_shown_as_a_negative_drop(command, bench, out, monkeypatch, only_default):
     monkeypatch.setattr(gate_module, "score_drop", lambda *arguments: Drop(-1.81, -4.0, 0.25, 40, 9))
     shown = command(*bench.arguments(out), "--max-drop", 1).out
     assert "\nF1 rose by 1.81 (95 % interval -0.25 to 4.00), a drop of 1 allowed; recipe default, 1 tried\n" in shown
 
 
+@pytest.mark.slow
 def test_the_float_model_takes_turns_with_every_candidate(bench, out, monkeypatch):
     """Timed once and compared later, it was measured on another machine than the candidate, or on a busier one."""
     turns = []
@@ -191,6 +194,7 @@ def test_the_float_model_takes_turns_with_every_candidate(bench, out, monkeypatc
     assert turns == [["float", "0"], judged, ["float", "1"], judged]
 
 
+@pytest.mark.slow
 def test_a_busy_machine_stands_on_the_page(bench, out):
     files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
     result = quantize(bench.plain, out, options=QuantizationOptions(samples=2), limit=8, **files)
@@ -215,6 +219,7 @@ def test_a_gate_that_is_not_met(command, bench, out, temporary, tmp_path, only_d
     assert not page.exists()
 
 
+@pytest.mark.slow
 def test_the_gate_judges_the_metric_asked_for(command, bench, out, only_default):
     result = command(*bench.arguments(out), "--max-drop", 60, "--metric", "em", "--json")
     assert result.json["gate"]["metric"] == "exact_match"
@@ -252,6 +257,7 @@ def test_an_evaluation_file_without_answers_is_refused_at_once(command, bench, o
     assert "bare.jsonl: question '1' has no answer to score by" in result.err
 
 
+@pytest.mark.slow
 def test_the_same_gate_gives_the_same_bytes(bench, tmp_path):
     files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
     given = {"options": QuantizationOptions(samples=4), "gate": AccuracyGate(60)}
@@ -259,6 +265,7 @@ def test_the_same_gate_gives_the_same_bytes(bench, tmp_path):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_a_badly_scaled_model_passes_although_nncf_alone_fails(bench, tmp_path):
     files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
     options = QuantizationOptions(samples=20)
@@ -272,6 +279,7 @@ def test_a_badly_scaled_model_passes_although_nncf_alone_fails(bench, tmp_path):
     assert result.gate.drop.points <= limit
 
 
+@pytest.mark.slow
 def test_without_answers_recipes_are_ranked_against_the_float_model(bench, tmp_path):
     text = "\n\n".join(
         f"{row['context']}\nQ: {row['question']}"
@@ -292,6 +300,7 @@ def test_without_answers_recipes_are_ranked_against_the_float_model(bench, tmp_p
     assert result.gate.ranking_questions == 40 // 3
 
 
+@pytest.mark.slow
 def test_what_ranking_rules_out_is_judged_where_nothing_else_is_left(bench, tmp_path, monkeypatch, only_default):
     monkeypatch.setattr(gate_module, "_WRECKED", -200.0)
     result = quantize(
@@ -330,6 +339,7 @@ def test_too_few_questions_to_rank(bench, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_logits_that_are_not_finite_never_pass(bench, tmp_path, monkeypatch, only_default):
     monkeypatch.setattr(gate_module, "relative_error", lambda got, wanted: float("inf"))
     with pytest.raises(CalibrationError, match="none of 1 recipes gives finite logits"):
@@ -344,6 +354,7 @@ def test_logits_that_are_not_finite_never_pass(bench, tmp_path, monkeypatch, onl
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_search_leaves_nothing(bench, out, tmp_path, number):
     """At once where the process can do it, after a kill with the next one."""
@@ -368,6 +379,7 @@ def test_an_interrupted_search_leaves_nothing(bench, out, tmp_path, number):
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_target_without_a_gain_in_speed_says_so(command, bench, out):
     files = ["--calibration", bench.calibration, "--samples", 10]
     result = command("quantize", bench.plain, out, *files, "--target", "avx2", "--json")

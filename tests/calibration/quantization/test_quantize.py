@@ -43,6 +43,7 @@ def test_every_large_weight_is_eight_bits(int8_bundle):
     assert {array.dtype for array in large.values()} == {np.dtype(np.int8)}
 
 
+@pytest.mark.slow
 def test_the_safe_target_cannot_overflow(fp16_bundle, int8_bundle, questions, tmp_path):
     """Without VNNI two products of 8 bits are added in 16: 255 * 128 fits, 255 * 129 does not."""
     vnni = quantize(
@@ -69,6 +70,7 @@ def test_answers_stay_the_same(answerer, int8_bundle, questions):
     assert same >= 0.85 * len(examples)
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_bytes(fp16_bundle, questions, tmp_path):
     for name in ("a", "b"):
         quantize(fp16_bundle, tmp_path / name, calibration=questions, options=QuantizationOptions(samples=3))

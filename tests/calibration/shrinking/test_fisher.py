@@ -123,6 +123,7 @@ def test_gradients_are_finite_differences(family):
     assert checked > 10  # most are not nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fisher", "full"])
 def test_a_real_checkpoint_shrinks_and_answers(checkpoint, questions, tmp_path, method, monkeypatch):
     table = lambda encoder, tokens, precision: multiply_add_costs(encoder, tokens)  # noqa: E731

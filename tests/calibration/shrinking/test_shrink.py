@@ -137,6 +137,7 @@ def test_full_refits_and_keeps_the_shape_of_fisher(source, data, tmp_path, gradi
     assert any(refit.ridge is not None for refit in full.refits)
 
 
+@pytest.mark.slow
 def test_the_same_table_gives_the_same_bytes(source, data, tmp_path, gradients, table):
     first, again, other = (
         files_of(shrink(source, tmp_path / name, calibration=data, speedup=1.5, seed=seed, samples=6).path)
@@ -251,6 +252,7 @@ def test_the_fastest_that_passes_is_found(quick, whole, wanted):
     assert fastest_within([], lambda speedup: True, lambda speedup: True) is None
 
 
+@pytest.mark.slow
 def test_a_drop_that_is_allowed_finds_a_speedup(source, data, tmp_path, gradients, table, monkeypatch, command):
     monkeypatch.setattr(shrink_module, "_MOST_SPEEDUP", 1.5)
     result = shrink(

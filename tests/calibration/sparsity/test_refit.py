@@ -171,6 +171,7 @@ def test_layers_that_lost_all_heads_or_neurons(encoder):
     assert small.layers[0].attention.heads == 0
 
 
+@pytest.mark.slow
 def test_the_checkpoint_has_the_pattern_and_its_card_tells(source, data, tmp_path, command):
     options = ("--pattern", "1x4", "--ratio", "0.8", "--calibration", data, "--samples", "8", "--refit")
     shown = command("sparsify", source, tmp_path / "small", *options)
@@ -193,6 +194,7 @@ def test_the_checkpoint_has_the_pattern_and_its_card_tells(source, data, tmp_pat
         assert words in card
 
 
+@pytest.mark.slow
 def test_what_was_pruned_before_stays_pruned(source, data, tmp_path):
     """A head whose biases are left, and 1x4 blocks that are more than are asked for."""
     refit = {"calibration": data, "samples": 8, "refit": True}

@@ -82,6 +82,7 @@ def pattern(encoder: Encoder) -> dict[str, Mask]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", CASES)
 def test_the_loss_falls(folder, recipe, monkeypatch):
     monkeypatch.setattr(loop, "_REPORT_STEPS", 1)

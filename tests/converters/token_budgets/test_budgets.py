@@ -93,6 +93,7 @@ def test_converted_bundles_have_no_budgets(checkpoint, tmp_path):
     assert convert(checkpoint, tmp_path / "bundle").manifest.budgets is None
 
 
+@pytest.mark.slow
 def test_quantizing_keeps_the_budgets(fp16_bundle, questions, tmp_path):
     source = bundle_with_budgets(fp16_bundle, tmp_path / "fp16", keeps())
     quantize(source, tmp_path / "int8", calibration=questions, options=QuantizationOptions(samples=4))

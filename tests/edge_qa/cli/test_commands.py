@@ -101,6 +101,7 @@ def test_inspect_as_json_is_the_manifest(command, int8_bundle):
     assert command("inspect", int8_bundle, "--json").json == json.loads((int8_bundle / "bundle.json").read_text())
 
 
+@pytest.mark.slow
 def test_evaluate_compares_bundles(command, fp16_bundle, int8_bundle, questions, tmp_path):
     predictions = tmp_path / "predictions.json"
     result = command(
@@ -128,6 +129,7 @@ def test_evaluate_agrees_with_answer(command, int8_bundle, questions, tmp_path):
         assert answerer.answer(examples[key].question, examples[key].context).text == text
 
 
+@pytest.mark.slow
 def test_convert_and_quantize_as_json(command, checkpoint, questions, tmp_path):
     made = command("convert", checkpoint, tmp_path / "fp16", "--json").json
     assert made["verification"]["difference"] <= 1e-4

@@ -391,6 +391,7 @@ def test_predictions_that_cannot_be_written(command, int8_bundle, questions, tmp
 # Machines
 
 
+@pytest.mark.slow
 def test_a_bundle_for_vnni_on_a_smaller_cpu(fp16_bundle, questions, tmp_path):
     made = run(
         "quantize", fp16_bundle, tmp_path / "vnni", "--calibration", questions, "--samples", 2, "--target", "vnni"

@@ -14,6 +14,7 @@ from tests.support.places import GOLDEN_FILES
 GOLDEN = GOLDEN_FILES / "pipeline_squad.json"
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_squad_answers_are_those_of_transformers(fp16_bundle, squad_folder):
     examples = {
