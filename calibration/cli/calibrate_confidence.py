@@ -10,6 +10,9 @@ from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
+# Half of them fit and half check: with fewer the tables below are of a handful of answers.
+_FEWEST_READS = 200
+
 
 @click.command("calibrate-confidence")
 @click.argument("bundle", type=PATH)
@@ -76,7 +79,10 @@ def calibrate_confidence(
     if as_json:
         echo_json(result.as_json())
         return
-    click.echo(f"{output}: confidence fitted on {result.record.dataset}, {result.record.questions} questions")
+    click.echo(f"{output}: confidence fitted on {result.record.dataset}, {result.record.questions} reads")
+    if result.record.questions < _FEWEST_READS:
+        note = f"note: {result.record.questions} reads say little; give {_FEWEST_READS // 2} questions or more"
+        click.echo(note, err=True)
     click.echo("\n".join(tables(result.record)))
     if documents and (found := result.manifest.documents) is not None:
         click.echo(

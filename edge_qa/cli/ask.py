@@ -122,6 +122,7 @@ def ask(
         # Imported here, because an answer from a text need not wait for SQLite.
         from edge_qa.cli.documents.cited_answers import cited_line
         from edge_qa.cli.documents.printing import printable
+        from edge_qa.documents.citations import since_indexed
         from edge_qa.documents.index import DocumentIndex
 
         # The index first: a wrong name is found before a model is loaded.
@@ -144,9 +145,11 @@ def ask(
                 for question in questions
             ]
         _print(cited, max_question_len or answerer.defaults.max_question_len, cited_line, as_json)
-        for path in sorted({one.source.path for _, found in cited for one in found if one.source is not None}):
-            if not os.path.lexists(path):
-                note = f"note: {path} is not there any more; edge-qa index brings {documents} up to date"
+        sources = {one.source.path: one.source.sha256 for _, found in cited for one in found if one.source is not None}
+        for path, sha256 in sorted(sources.items()):
+            problem = since_indexed(path, sha256)
+            if problem is not None:
+                note = f"note: {path} {problem}; edge-qa index brings {documents} up to date"
                 click.echo(printable(note), err=True)
         return
     if passages is not None:

@@ -35,6 +35,15 @@ class CitationCheck:
         return self.verdict != "gone"
 
 
+def since_indexed(path: str, sha256: str) -> str | None:
+    """Return what became of a file since it was indexed, or None where it is the same. Only its bytes are looked at."""
+    try:
+        with open(path, "rb") as file:
+            return None if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "has changed since"
+    except OSError:
+        return "cannot be read any more" if os.path.lexists(path) else "is not there any more"
+
+
 def verify_citation(index: DocumentIndex, citation: dict[str, Any]) -> CitationCheck:
     """Return whether a citation holds.
 

@@ -28,6 +28,12 @@ class ReadingOptions:
     latin_1: bool = False
     max_file_bytes: int = 64 * _MEBIBYTE
 
+    def __post_init__(self) -> None:
+        """Raise InputError for a pattern that nothing matches."""
+        for name in ("include", "exclude"):
+            if not all(getattr(self, name)):
+                raise InputError("got an empty pattern", where=name, wanted="such as '*.md'")
+
 
 @dataclass(frozen=True)
 class Found:

@@ -70,6 +70,7 @@ def index(
         DocumentIndex.build(folders, library, options=options, progress=progress_bars()) as built,
     ):
         report = built.report
+        kept = built.reading_options() if options is None else None
     assert report is not None
     if as_json:
         echo_json({"library": str(library), **asdict(report)})
@@ -78,6 +79,10 @@ def index(
         click.echo(printable(f"not read: {problem.path}: {problem.reason}"), err=True)
     if not latin_1 and any("is not UTF-8" in problem.reason for problem in report.problems):
         click.echo("--latin-1 takes text that is not UTF-8 for Latin-1", err=True)
+    if kept is not None and kept.include:
+        patterns = ", ".join(kept.include)
+        note = f"note: only what matches {patterns} was read, as in the last run; --max-file-mib 64 forgets that"
+        click.echo(printable(note), err=True)
     click.echo(printable(f"{library}: {_summary(report)}"))
 
 

@@ -31,7 +31,11 @@ def verify_citation(library: Path, citation: str, as_json: bool) -> None:
     with DocumentIndex.open(library) as index:
         checks = [verify(index, one) for one in _citations(_read(citation))]
     if not checks:
-        raise InputError("holds no answer with a source", where=citation, remedy="give what edge-qa ask --json printed")
+        raise InputError(
+            "holds no answer with a source (an answer of none has none)",
+            where=citation,
+            remedy="give what edge-qa ask --json printed of an answer",
+        )
     if as_json:
         echo_json([asdict(check) for check in checks])
     for check in [] if as_json else checks:

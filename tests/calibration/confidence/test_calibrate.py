@@ -142,12 +142,19 @@ def test_a_bundle_without_one_says_so(plain, command):
     assert "confidence:           none; edge-qa calibrate-confidence fits one" in command("inspect", plain).out
 
 
+def confidence_reads(bundle):
+    return Bundle.load(bundle).manifest.confidence.questions
+
+
 def test_the_commands_fit_it_and_use_it(plain, data, command, tmp_path):
     output = tmp_path / "sure"
     made = command("calibrate-confidence", plain, output, "--data", data, "--false-answers", "0.2")
     assert made.code == 0
     assert "expected calibration error" in made.out
     assert "at most 20% of the questions without an answer" in made.out
+    assert ("reads say little" in made.err) == (confidence_reads(output) < 200)
+    few = command("calibrate-confidence", plain, output, "--data", data, "--force", "--questions", 40)
+    assert f"note: {confidence_reads(output)} reads say little; give 100 questions or more\n" in few.err
     printed = command(
         "calibrate-confidence", plain, output, "--data", data, "--force", "--json", "--questions", 80
     ).json

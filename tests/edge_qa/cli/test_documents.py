@@ -70,6 +70,33 @@ def test_a_folder_that_is_gone_is_said_and_can_be_forgotten(command, folder, lib
     assert command("index", "--forget", "--json", other / "dogs.md", library).json["forgotten"] == 1
 
 
+def test_a_file_that_changed_since_it_was_indexed_is_said(command, folder, library):
+    text = (folder / "lease.txt").read_text()
+    (folder / "lease.txt").write_text(text.replace("1,980", "2,100"))
+    asked = command("ask", BUNDLE, QUESTION, "--documents", library)
+    assert asked.out.startswith("1,980 euros")
+    assert asked.err == f"note: {folder}/lease.txt has changed since; edge-qa index brings {library} up to date\n"
+
+
+def test_patterns_of_the_last_run_are_said(command, folder, library, tmp_path):
+    refused = command("index", folder, library, "--include", "")
+    assert refused.code == 4
+    assert refused.err == "error: include: got an empty pattern, wanted such as '*.md'\n"
+    assert command("index", folder, library, "--include", "*.md").err == ""
+    again = command("index", folder, library)
+    assert "only what matches *.md was read, as in the last run" in again.err
+    assert again.out.startswith(f"{library}: 1 files")
+    assert command("index", folder, library, "--max-file-mib", 64).out.startswith(f"{library}: 2 files")
+
+
+def test_an_answer_of_none_has_nothing_to_verify(command, library, tmp_path):
+    citation = tmp_path / "none.json"
+    citation.write_text(json.dumps([{"text": "", "source": None}]))
+    refused = command("verify-citation", library, citation)
+    assert refused.code == 4
+    assert "an answer of none has none" in refused.err
+
+
 def test_what_is_not_utf_8_is_reported_with_the_option_that_reads_it(command, folder, tmp_path):
     (folder / "old.txt").write_bytes("The café of the shop.".encode("latin-1"))
     library = tmp_path / "library.db"
