@@ -44,7 +44,8 @@ struct Scratch {
   uint8_t* queries;     // [kItemRows][most_heads * key_step]
   uint8_t* chances;     // [kAttentionRows][longest], probabilities
   uint16_t* widened;    // [kItemRows][widest_codes], codes of 16 bits
-  uint8_t* turned;      // [widest_codes][64], codes by input
+  uint8_t* turned;         // turned tiles of the inputs of the product at hand (sparse_product.h)
+  uint8_t* turned_inputs;  // and of the inputs of neurons, which are turned themselves
   float* code_scales;   // [kItemRows]
   float* query_scales;  // [kItemRows][most_heads]
 };
@@ -105,6 +106,7 @@ struct Path {
   const char* name;
   int32_t key_step;     // what the size of a head is rounded up to
   int32_t target_rows;  // of an item
+  int32_t sparse;       // whether there is a product for blocks
   void (*enter)();      // before a thread's first item of a call, and after its last
   void (*leave)();
   void (*run)(const Call*, int thread, int phase, int item);

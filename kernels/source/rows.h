@@ -56,9 +56,10 @@ inline void quantize_rows(const float* x, size_t stride, int rows, int width, co
 
 // y = x @ weight.T + bias of quantized rows: begin(row) gives what a row carries from panel to panel, done(carried,
 // row, output, y) is called for each 16 outputs, and end(carried, row) after some of them.
+// turned: whether scratch.turned holds these rows already, from a product with the same codes.
 template <class Begin, class Done, class End>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                           int rows, Scratch& scratch, Begin&& begin, Done&& done, End&& end) {
+                           int rows, Scratch& scratch, bool turned, Begin&& begin, Done&& done, End&& end) {
   const size_t panel_bytes = static_cast<size_t>((matrix.inputs + 3) / 4) * 64;
   const float *weight_scales = matrix.scale, *bias = matrix.bias;
   auto epilogue = [&](int row, int output, const int32_t* sums, int panels) EDGE_QA_INLINE_LAMBDA {
@@ -73,7 +74,7 @@ EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t co
   };
   if constexpr (kSparseProducts) {
     if (matrix.block_ends) {
-      each_sparse_product(matrix, codes, code_stride, rows, scratch.turned, epilogue);
+      each_sparse_product(matrix, codes, code_stride, rows, scratch.turned, turned, epilogue);
       return;
     }
   }
@@ -84,18 +85,19 @@ EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t co
 // done(row, output, y) for every row and each 16 outputs.
 template <class Done>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                           int rows, Scratch& scratch, Done&& done) {
+                           int rows, Scratch& scratch, Done&& done, bool turned = false) {
   linear(
-      matrix, codes, code_stride, scales, rows, scratch, [](int) EDGE_QA_INLINE_LAMBDA { return 0; },
+      matrix, codes, code_stride, scales, rows, scratch, turned, [](int) EDGE_QA_INLINE_LAMBDA { return 0; },
       [&](int, int row, int n, Floats y) EDGE_QA_INLINE_LAMBDA { done(row, n, y); },
       [](int, int) EDGE_QA_INLINE_LAMBDA {});
 }
 
 // Most linear layers: y into rows of `stride` floats.
 EDGE_QA_APART void linear_into(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                               int rows, Scratch& scratch, float* y, size_t stride) {
-  linear(matrix, codes, code_stride, scales, rows, scratch,
-         [&](int row, int n, Floats v) EDGE_QA_INLINE_LAMBDA { store(y + row * stride + n, v); });
+                               int rows, Scratch& scratch, float* y, size_t stride, bool turned = false) {
+  linear(
+      matrix, codes, code_stride, scales, rows, scratch,
+      [&](int row, int n, Floats v) EDGE_QA_INLINE_LAMBDA { store(y + row * stride + n, v); }, turned);
 }
 
 // Layer norm of one row, or no-norm; y may be x. Mean first, then the variance around it, because the difference of

@@ -146,8 +146,8 @@ def test_sanitizers_find_nothing():
         "EDGE_QA_MUTATIONS": "10000" if FULL else "200",
         "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
     }
-    tests = [str(Path(__file__).parent / name) for name in ("test_products.py", "test_encoder.py")]
-    tests += [str(Path(__file__).parent / name) for name in ("test_token_budgets.py", "test_hostile_files.py")]
+    names = ("test_products.py", "test_encoder.py", "test_sparse_products.py", "test_token_budgets.py")
+    tests = [str(Path(__file__).parent / name) for name in (*names, "test_hostile_files.py")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
         capture_output=True,
