@@ -139,8 +139,7 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
   }
 #endif
   const size_t wide = call.product_stride;
-  if (!done)
-    linear_into(attention.value, codes, call.code_stride, scales, rows, scratch, scratch.values, wide, turned);
+  if (!done) linear_into(attention.value, codes, call.code_stride, scales, rows, scratch, scratch.values, wide, turned);
   const int size = attention.value_size, padded = round_up(size, 16);
   const size_t panel_bytes = static_cast<size_t>(call.row_count) * 16;
   alignas(64) int8_t four[4][kMostHeadSize + 64];
@@ -180,7 +179,7 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
     }
     // All at once, which the compiler makes vectors of.
     const size_t place = static_cast<size_t>(head) * call.row_count + first_row;
-    float *__restrict logs = to.value_logs + place, *__restrict inverses = to.value_inverses + place;
+    float* __restrict logs = to.value_logs + place, * __restrict inverses = to.value_inverses + place;
     for (int r = 0; r < rows; r++) {
       const float scale = inverses[r];
       logs[r] = log2_of(scale);

@@ -33,21 +33,21 @@ struct Phase {
 
 // Memory of one thread.
 struct Scratch {
-  float* values;        // [kItemRows][widest_product]
-  float* rows;          // [kItemRows][widest_row]
-  float* narrow;        // [kItemRows][widest_row]
-  float* neurons;       // [kItemRows][widest_neurons]
-  float* context;       // [kItemRows][widest_context]
-  float* largest;       // [kItemRows][16]
-  float* scores;        // [kAttentionRows][longest]
-  uint8_t* codes;       // [kItemRows][widest_codes], quantized rows
-  uint8_t* queries;     // [kItemRows][most_heads * key_step]
-  uint8_t* chances;     // [kAttentionRows][longest], probabilities
-  uint16_t* widened;    // [kItemRows][widest_codes], codes of 16 bits
+  float* values;           // [kItemRows][widest_product]
+  float* rows;             // [kItemRows][widest_row]
+  float* narrow;           // [kItemRows][widest_row]
+  float* neurons;          // [kItemRows][widest_neurons]
+  float* context;          // [kItemRows][widest_context]
+  float* largest;          // [kItemRows][16]
+  float* scores;           // [kAttentionRows][longest]
+  uint8_t* codes;          // [kItemRows][widest_codes], quantized rows
+  uint8_t* queries;        // [kItemRows][most_heads * key_step]
+  uint8_t* chances;        // [kAttentionRows][longest], probabilities
+  uint16_t* widened;       // [kItemRows][widest_codes], codes of 16 bits
   uint8_t* turned;         // turned tiles of the inputs of the product at hand (sparse_product.h)
   uint8_t* turned_inputs;  // and of the inputs of neurons, which are turned themselves
-  float* code_scales;   // [kItemRows]
-  float* query_scales;  // [kItemRows][most_heads]
+  float* code_scales;      // [kItemRows]
+  float* query_scales;     // [kItemRows][most_heads]
 };
 
 constexpr int kItemRows = 64;

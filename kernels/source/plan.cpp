@@ -102,7 +102,7 @@ void Plan::items(int kind, int layer, int before, int after, const Path& path, i
     // Few examples are cut so that every thread gets as many items as the others.
     const bool few = call.example_count < 2 * threads && tokens >= 16 * threads;
     if (call.model->has_blocks) {
-      whole_sixteens(i, tokens, few ? threads : 1);
+      long_items(i, tokens, few ? threads : 1);
       continue;
     }
     int count = std::max((tokens + target / 2) / target, 1);
@@ -121,15 +121,15 @@ void Plan::items(int kind, int layer, int before, int after, const Path& path, i
   phases_.push_back({kind, layer, first, static_cast<int>(items_.size()) - first, before, after});
 }
 
-// Items for sparse products, which take whole sixteens of rows, and cost the less a row the more they take at once.
-void Plan::whole_sixteens(int example, int tokens, int shares) {
-  const int units = (tokens + 15) / 16;
-  for (int share = 0, begin = 0; share < shares; share++)
-    for (const int end = units * (share + 1) / shares; begin < end;) {
-      const int taken = std::min(end - begin, kItemRows / 16);
-      items_.push_back({example, begin * 16, std::min(taken * 16, tokens - begin * 16)});
-      begin += taken;
-    }
+// Items for sparse products, which cost the less a row the more they take at once: runs as long as they may be of each
+// thread's share.
+void Plan::long_items(int example, int tokens, int shares) {
+  for (int share = 0, begin = 0; share < shares; share++) {
+    const int end =
+        share + 1 == shares ? tokens : (tokens * (share + 1) / shares + kItemStep / 2) / kItemStep * kItemStep;
+    for (; begin < end; begin += kItemRows) items_.push_back({example, begin, std::min(end - begin, kItemRows)});
+    begin = end;
+  }
 }
 
 void Plan::carve(const Path& path, int threads, Workspace& workspace) {

@@ -23,17 +23,18 @@ template <int kUnits>
 EDGE_QA_INLINE void turn_floats(const float* from, int rows, Floats* turned) {
   alignas(64) float order[kUnits * 16];
   repeat<kUnits * 16>(
-      [&](auto i) EDGE_QA_INLINE_LAMBDA { order[i] = from[at_most(Tile<kUnits>::token(i), rows - 1)]; });
+      [&](auto i) EDGE_QA_INLINE_LAMBDA { order[i] = from[at_most(row_of(Tile<kUnits>::token(i), rows), rows - 1)]; });
   repeat<kUnits>([&](auto u) EDGE_QA_INLINE_LAMBDA { turned[u] = load(order + u * 16); });
 }
 
-// And back. A tile's last sixteen tokens are all written, the ones that are none, too.
+// And back; up to a multiple of four rows.
 template <int kUnits>
-EDGE_QA_INLINE void turn_back(const Floats* turned, float* to) {
+EDGE_QA_INLINE void turn_back(const Floats* turned, int rows, float* to) {
   alignas(64) float order[kUnits * 16];
   repeat<kUnits>([&](auto u) EDGE_QA_INLINE_LAMBDA { store(order + u * 16, turned[u]); });
-  repeat<kUnits * 4>([&](auto i)
-                         EDGE_QA_INLINE_LAMBDA { __builtin_memcpy(to + Tile<kUnits>::token(i * 4), order + i * 4, 16); });
+  repeat<kUnits * 4>([&](auto i) EDGE_QA_INLINE_LAMBDA {
+    __builtin_memcpy(to + row_of(Tile<kUnits>::token(i * 4), rows), order + i * 4, 16);
+  });
 }
 
 // Signed codes of one channel, of which kUnits vectors are whole numbers between -128 and 127 or beyond.
@@ -41,8 +42,10 @@ template <int kUnits>
 EDGE_QA_INLINE Vector pack_channel(const Ints* codes) {
 #  if defined(EDGE_QA_PRODUCT_VNNI512)
   const Vector low = _mm512_packs_epi32(codes[0].v, codes[kUnits > 1 ? 1 : 0].v);
-  if constexpr (kUnits < 3) return _mm512_packs_epi16(low, low);
-  else return _mm512_packs_epi16(low, _mm512_packs_epi32(codes[2].v, codes[kUnits > 3 ? 3 : 2].v));
+  if constexpr (kUnits < 3)
+    return _mm512_packs_epi16(low, low);
+  else
+    return _mm512_packs_epi16(low, _mm512_packs_epi32(codes[2].v, codes[kUnits > 3 ? 3 : 2].v));
 #  else
   const Vector low = _mm256_packs_epi32(codes[0].v, codes[0].w);
   return _mm256_packs_epi16(low, low);
@@ -114,7 +117,7 @@ EDGE_QA_APART void turned_neurons(const FeedForward& part, const uint8_t* turned
   }
   Floats inverses[kUnits];
   scales_of<kUnits>(largest, inverses, row_scales);
-  turn_back<kUnits>(row_scales, out_scales);
+  turn_back<kUnits>(row_scales, rows, out_scales);
   for (int n = 0; n < outputs; n++) {
     Ints codes[kUnits];
     repeat<kUnits>([&](auto u) EDGE_QA_INLINE_LAMBDA {
@@ -184,22 +187,22 @@ EDGE_QA_INLINE void scatter_fours(uint8_t* to, const size_t (*places)[kParts], V
 
 // Queries of one tile, as make_queries.
 template <int kUnits>
-EDGE_QA_APART void turned_queries(const Call& call, Scratch& scratch, const Attention& attention,
-                                  const uint8_t* turned, const float* scales, int first, int rows) {
+EDGE_QA_APART void turned_queries(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* turned,
+                                  const float* scales, int first, int rows) {
   constexpr int kVectors = Tile<kUnits>::kVectors;
   const int heads = attention.heads, size = attention.key_size;
   const size_t stride = static_cast<size_t>(heads) * call.key_stride;
   size_t places[kVectors][4][kParts];
   repeat<kVectors * 4>([&](auto i) EDGE_QA_INLINE_LAMBDA {
     repeat<kParts>([&](auto p) EDGE_QA_INLINE_LAMBDA {
-      places[i / 4][i % 4][p] = (first + p * Tile<kUnits>::kEach + i) * stride;
+      places[i / 4][i % 4][p] = static_cast<size_t>(first + row_of(p * Tile<kUnits>::kEach + i, rows)) * stride;
     });
   });
   const Floats unit = every(attention.scale * kLog2E);
   Vector fours[3][kVectors];
   turned_heads<kUnits>(
       attention.query, turned, scales, rows, heads, size, scratch.values,
-      [&](int head, int k, Ints (*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
+      [&](int head, int k, Ints(*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
         repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA {
           constexpr int u = v / kUnitVectors, half = v % kUnitVectors;
           const Vector four = flip_signs(pack_four(vector_of(codes[0][u], half), vector_of(codes[1][u], half),
@@ -215,7 +218,7 @@ EDGE_QA_APART void turned_queries(const Call& call, Scratch& scratch, const Atte
         alignas(64) float order[kUnits * 16];
         Floats scaled[kUnits];
         repeat<kUnits>([&](auto u) EDGE_QA_INLINE_LAMBDA { scaled[u] = multiply(own[u], unit); });
-        turn_back<kUnits>(scaled, order);
+        turn_back<kUnits>(scaled, rows, order);
         for (int r = 0; r < rows; r++) scratch.query_scales[(first + r) * heads + head] = order[r];
       });
 }
@@ -228,14 +231,14 @@ EDGE_QA_APART void turned_keys(const Call& call, Scratch& scratch, const Attenti
   const size_t stride = call.key_stride, row_count = call.row_count;
   size_t places[kVectors][kParts];
   repeat<kVectors * kParts>([&](auto i) EDGE_QA_INLINE_LAMBDA {
-    const size_t at = row + i % kParts * Tile<kUnits>::kEach + i / kParts * 4;
+    const size_t at = row + row_of(i % kParts * Tile<kUnits>::kEach + i / kParts * 4, rows);
     places[i / kParts][i % kParts] = at / 16 * 16 * stride + at % 16 * 4;
   });
   Vector sums[kVectors];
   repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA { sums[v] = EDGE_QA_VECTOR(set1_epi32)(0); });
   turned_heads<kUnits>(
       attention.key, turned, scales, rows, attention.heads, attention.key_size, scratch.values,
-      [&](int head, int k, Ints (*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
+      [&](int head, int k, Ints(*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
         uint8_t* panels = reinterpret_cast<uint8_t*>(to.keys) + head * row_count * stride + k * 16;
         repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA {
           constexpr int u = v / kUnitVectors, half = v % kUnitVectors;
@@ -246,7 +249,7 @@ EDGE_QA_APART void turned_keys(const Call& call, Scratch& scratch, const Attenti
         });
       },
       [&](int head, const Floats* own) EDGE_QA_INLINE_LAMBDA {
-        turn_back<kUnits>(own, to.key_scales + head * row_count + row);
+        turn_back<kUnits>(own, rows, to.key_scales + head * row_count + row);
         alignas(64) int32_t order[kUnits * 16];
         repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA {
           store_vector(order + v * (kVectorBytes / 4), EDGE_QA_VECTOR(slli_epi32)(sums[v], 7));
@@ -254,7 +257,8 @@ EDGE_QA_APART void turned_keys(const Call& call, Scratch& scratch, const Attenti
         });
         int32_t* starts = to.key_starts + head * row_count + row;
         repeat<kUnits * 4>([&](auto i) EDGE_QA_INLINE_LAMBDA {
-          for (int n = 0; n < 4; n++) starts[Tile<kUnits>::token(i * 4) + n] = -order[i * 4 + n];
+          int32_t* four = starts + row_of(Tile<kUnits>::token(i * 4), rows);
+          for (int n = 0; n < 4; n++) four[n] = -order[i * 4 + n];
         });
       });
 }
@@ -267,19 +271,19 @@ EDGE_QA_APART void turned_values(const Call& call, Scratch& scratch, const Atten
   const size_t row_count = call.row_count, panel_bytes = row_count * 16;
   size_t places[kFours][kParts];
   repeat<kFours * kParts>([&](auto i) EDGE_QA_INLINE_LAMBDA {
-    places[i / kParts][i % kParts] = (row + i % kParts * Tile<kUnits>::kEach + i / kParts * 4) * size_t{16};
+    places[i / kParts][i % kParts] =
+        (row + row_of(i % kParts * Tile<kUnits>::kEach + i / kParts * 4, rows)) * size_t{16};
   });
   turned_heads<kUnits>(
       attention.value, turned, scales, rows, attention.heads, attention.value_size, scratch.values,
-      [&](int head, int k, Ints (*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
+      [&](int head, int k, Ints(*codes)[kUnits]) EDGE_QA_INLINE_LAMBDA {
         uint8_t* panel = reinterpret_cast<uint8_t*>(to.values) + head * row_count * call.value_stride +
                          k / 16 * panel_bytes + k % 16 * 4;
         scatter_fours<kFours>(panel, places, pack_channel<kUnits>(codes[0]), pack_channel<kUnits>(codes[1]),
                               pack_channel<kUnits>(codes[2]), pack_channel<kUnits>(codes[3]));
       },
-      [&](int head, const Floats* own) EDGE_QA_INLINE_LAMBDA {
-        turn_back<kUnits>(own, to.value_inverses + head * row_count + row);
-      });
+      [&](int head, const Floats* own)
+          EDGE_QA_INLINE_LAMBDA { turn_back<kUnits>(own, rows, to.value_inverses + head * row_count + row); });
 }
 
 #endif
@@ -294,8 +298,8 @@ template <class F>
 EDGE_QA_INLINE void each_tile(const uint8_t* turned, int inputs, int rows, F&& body) {
 #if defined(EDGE_QA_SPARSE)
   for (int first = 0; first < rows; first += kTileRows, turned += turned_bytes(inputs))
-    with_units(rows - first, [&](auto units)
-                                 EDGE_QA_INLINE_LAMBDA { body(units, turned, first, at_most(rows - first, kTileRows)); });
+    with_units(rows - first,
+               [&](auto units) EDGE_QA_INLINE_LAMBDA { body(units, turned, first, at_most(rows - first, kTileRows)); });
 #endif
 }
 

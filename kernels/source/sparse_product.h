@@ -40,9 +40,16 @@ EDGE_QA_INLINE void store_parts(int32_t* to, size_t step, Vector a) {
     _mm_store_si128(reinterpret_cast<__m128i*>(to + (i + 1) * step), _mm512_extracti32x4_epi32(a, i + 1));
   });
 }
-EDGE_QA_INLINE Vector dot_with_four(Vector sum, Vector codes, const int8_t* weights) {
-  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(codes), "m"(*reinterpret_cast<const int32_t*>(weights)));
-  return sum;
+// sums += codes x weights of four outputs, `step` sums from one to the next. In one piece: GCC 12 copies accumulators
+// around single instructions.
+template <int kStep>
+EDGE_QA_INLINE void dot_with_fours(Vector* sums, Vector codes, const int8_t* weights) {
+  asm("vpdpbusd %5%{1to16%}, %4, %0\n\t"
+      "vpdpbusd 4+%5%{1to16%}, %4, %1\n\t"
+      "vpdpbusd 8+%5%{1to16%}, %4, %2\n\t"
+      "vpdpbusd 12+%5%{1to16%}, %4, %3"
+      : "+v"(sums[0]), "+v"(sums[kStep]), "+v"(sums[2 * kStep]), "+v"(sums[3 * kStep])
+      : "v"(codes), "m"(*reinterpret_cast<const __m128i_u*>(weights)));
 }
 constexpr int kMostUnits = 4;  // sixteens of tokens in a tile
 #  else
@@ -60,27 +67,43 @@ EDGE_QA_INLINE void store_parts(int32_t* to, size_t step, Vector a) {
   _mm_store_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(a));
   _mm_store_si128(reinterpret_cast<__m128i*>(to + step), _mm256_extracti128_si256(a, 1));
 }
-EDGE_QA_INLINE Vector dot_with_four(Vector sum, Vector codes, const int8_t* weights) {
-  int32_t four;
-  __builtin_memcpy(&four, weights, 4);
-  return dot(sum, codes, _mm256_set1_epi32(four));
+#    if defined(__AVX512VNNI__)
+#      define EDGE_QA_DOT "vpdpbusd "
+#    else
+#      define EDGE_QA_DOT "%{vex%} vpdpbusd "
+#    endif
+template <int kStep>
+EDGE_QA_INLINE void dot_with_fours(Vector* sums, Vector low, Vector high, const int8_t* weights) {
+  Vector fours;
+  asm("vpbroadcastd %11, %8\n\t" EDGE_QA_DOT "%8, %9, %0\n\t" EDGE_QA_DOT
+      "%8, %10, %4\n\t"
+      "vpbroadcastd 4+%11, %8\n\t" EDGE_QA_DOT "%8, %9, %1\n\t" EDGE_QA_DOT
+      "%8, %10, %5\n\t"
+      "vpbroadcastd 8+%11, %8\n\t" EDGE_QA_DOT "%8, %9, %2\n\t" EDGE_QA_DOT
+      "%8, %10, %6\n\t"
+      "vpbroadcastd 12+%11, %8\n\t" EDGE_QA_DOT "%8, %9, %3\n\t" EDGE_QA_DOT "%8, %10, %7"
+      : "+x"(sums[0]), "+x"(sums[kStep]), "+x"(sums[2 * kStep]), "+x"(sums[3 * kStep]), "+x"(sums[1]),
+        "+x"(sums[kStep + 1]), "+x"(sums[2 * kStep + 1]), "+x"(sums[3 * kStep + 1]), "=&x"(fours)
+      : "x"(low), "x"(high), "m"(*reinterpret_cast<const __m128i_u*>(weights)));
 }
 constexpr int kMostUnits = 1;
 #  endif
 
 constexpr int kTileRows = kMostUnits * 16, kVectorBytes = sizeof(Vector), kParts = kVectorBytes / 16;
 
+// Which row a token of a tile of `rows` rows is. Past the last four come the last four again: whatever is written of
+// them is written twice, and nothing is to rows that another thread may be at.
+EDGE_QA_INLINE int row_of(int token, int rows) { return at_most(token / 4, (rows - 1) / 4) * 4 + token % 4; }
+
 // A tile of kUnits sixteens of tokens.
 template <int kUnits>
 struct Tile {
   static constexpr int kTokens = kUnits * 16;
-  static constexpr int kEach = kTokens / kParts;   // tokens of a part
-  static constexpr int kVectors = kEach / 4;       // of sums of one output
-  static constexpr int kSums = kTokens * 4;        // of a group of outputs
+  static constexpr int kEach = kTokens / kParts;  // tokens of a part
+  static constexpr int kVectors = kEach / 4;      // of sums of one output
+  static constexpr int kSums = kTokens * 4;       // of a group of outputs
   // Sum i of an output is that of this token.
-  static constexpr int token(int i) {
-    return i % (kParts * 4) / 4 * kEach + i / (kParts * 4) * 4 + i % 4;
-  }
+  static constexpr int token(int i) { return i % (kParts * 4) / 4 * kEach + i / (kParts * 4) * 4 + i % 4; }
 };
 
 // body(constant of units) for a tile of `rows` rows.
@@ -98,17 +121,20 @@ EDGE_QA_INLINE void with_units(int rows, F&& body) {
     body(std::integral_constant<int, 1>{});
 }
 
-// codes [rows][stride] -> a turned tile; `inputs` is a multiple of 16. Rows past the last are the last again.
+// codes [rows][stride] -> a turned tile; `inputs` is a multiple of 16. Past the last row come the last four again.
 template <int kUnits>
 EDGE_QA_APART void turn_codes(const uint8_t* codes, size_t stride, int rows, int inputs, uint8_t* turned) {
   constexpr int kEach = Tile<kUnits>::kEach, kTogether = kEach == 12 ? 16 : kEach;
   const uint8_t* row[Tile<kUnits>::kTokens];
-  for (int i = 0; i < Tile<kUnits>::kTokens; i++) row[i] = codes + at_most(i, rows - 1) * stride;
+  for (int i = 0; i < Tile<kUnits>::kTokens; i++) row[i] = codes + at_most(row_of(i, rows), rows - 1) * stride;
   for (int k = 0; k < inputs; k += 16) {
     // Rows become columns: as often as it takes, each row meets the one half of all further on.
     Vector square[kTogether], next[kTogether];
-    repeat<kTogether>([&](auto i) EDGE_QA_INLINE_LAMBDA { square[i] = load_parts(row + (i < kEach ? i : 0), kEach, k); });
-    repeat<(kTogether == 16 ? 4 : kTogether == 8 ? 3 : 2)>([&](auto) EDGE_QA_INLINE_LAMBDA {
+    repeat<kTogether>([&](auto i)
+                          EDGE_QA_INLINE_LAMBDA { square[i] = load_parts(row + (i < kEach ? i : 0), kEach, k); });
+    repeat<(kTogether == 16  ? 4
+            : kTogether == 8 ? 3
+                             : 2)>([&](auto) EDGE_QA_INLINE_LAMBDA {
       repeat<kTogether / 2>([&](auto i) EDGE_QA_INLINE_LAMBDA {
         next[2 * i] = EDGE_QA_VECTOR(unpacklo_epi8)(square[i], square[i + kTogether / 2]);
         next[2 * i + 1] = EDGE_QA_VECTOR(unpackhi_epi8)(square[i], square[i + kTogether / 2]);
@@ -136,8 +162,10 @@ EDGE_QA_APART void sparse_group(const uint8_t* turned, const uint16_t* columns, 
                                 const int32_t* start, int32_t* sums) {
   constexpr int kVectors = Tile<kUnits>::kVectors;
   Vector sum[4 * kVectors];
-  repeat<4 * kVectors>(
-      [&](auto i) EDGE_QA_INLINE_LAMBDA { sum[i] = EDGE_QA_VECTOR(set1_epi32)(start[i / kVectors]); });
+  repeat<4 * kVectors>([&](auto i) EDGE_QA_INLINE_LAMBDA {
+    sum[i] = EDGE_QA_VECTOR(set1_epi32)(start[i / kVectors]);
+    asm("" : "+v"(sum[i]));  // equal ones in registers of their own, or GCC 12 copies them in the loop
+  });
   for (int quad = 0; quad < quads; quad++, columns += 4, values += 16) {
     const auto input = [&](int i) EDGE_QA_INLINE_LAMBDA {
       return load_vector(turned + static_cast<size_t>(columns[i]) * kVectorBytes);
@@ -152,11 +180,11 @@ EDGE_QA_APART void sparse_group(const uint8_t* turned, const uint16_t* columns, 
       codes[2] = EDGE_QA_VECTOR(unpacklo_epi16)(high01, high23);
       if constexpr (kVectors > 3) codes[3] = EDGE_QA_VECTOR(unpackhi_epi16)(high01, high23);
     }
-    repeat<4>([&](auto output) EDGE_QA_INLINE_LAMBDA {
-      repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA {
-        sum[output * kVectors + v] = dot_with_four(sum[output * kVectors + v], codes[v], values + output * 4);
-      });
-    });
+#  if defined(EDGE_QA_PRODUCT_VNNI512)
+    repeat<kVectors>([&](auto v) EDGE_QA_INLINE_LAMBDA { dot_with_fours<kVectors>(sum + v, codes[v], values); });
+#  else
+    dot_with_fours<kVectors>(sum, codes[0], codes[1], values);
+#  endif
   }
   repeat<4 * kVectors>([&](auto i) EDGE_QA_INLINE_LAMBDA { store_vector(sums + i * (kVectorBytes / 4), sum[i]); });
 }
@@ -168,7 +196,7 @@ EDGE_QA_INLINE void sparse_group(const edge_qa::Matrix& matrix, const uint8_t* t
                        static_cast<int>((end - begin) / 4), matrix.start + group * 4, sums);
 }
 
-constexpr int kSparsePanels = 1;  // what an epilogue is given at once
+constexpr int kSparsePanels = kPanelsAtOnce;  // what an epilogue is given at once
 
 // Sums of a group, [4 outputs][tokens], to rows of `kSparsePanels` panels.
 template <int kUnits>
@@ -178,8 +206,10 @@ EDGE_QA_INLINE void sums_to_rows(const int32_t* sums, int32_t* rows) {
     Vector s[4];
     repeat<4>([&](auto i)
                   EDGE_QA_INLINE_LAMBDA { s[i] = load_vector(sums + (i * kVectors + v) * (kVectorBytes / 4)); });
-    const Vector low01 = EDGE_QA_VECTOR(unpacklo_epi32)(s[0], s[1]), high01 = EDGE_QA_VECTOR(unpackhi_epi32)(s[0], s[1]);
-    const Vector low23 = EDGE_QA_VECTOR(unpacklo_epi32)(s[2], s[3]), high23 = EDGE_QA_VECTOR(unpackhi_epi32)(s[2], s[3]);
+    const Vector low01 = EDGE_QA_VECTOR(unpacklo_epi32)(s[0], s[1]),
+                 high01 = EDGE_QA_VECTOR(unpackhi_epi32)(s[0], s[1]);
+    const Vector low23 = EDGE_QA_VECTOR(unpacklo_epi32)(s[2], s[3]),
+                 high23 = EDGE_QA_VECTOR(unpackhi_epi32)(s[2], s[3]);
     int32_t* to = rows + v * 4 * kStride;
     store_parts(to, kEach * kStride, EDGE_QA_VECTOR(unpacklo_epi64)(low01, low23));
     store_parts(to + kStride, kEach * kStride, EDGE_QA_VECTOR(unpackhi_epi64)(low01, low23));
