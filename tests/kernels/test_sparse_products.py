@@ -41,8 +41,10 @@ def thin_attention(whole: Layer, thin: Thin, *names: str) -> Layer:
 
 
 def thin_neurons(whole: Layer, thin: Thin, *names: str) -> Layer:
-    blocks = [replace(one, **{name: thin(getattr(one, name)) for name in names or ("up", "down")})
-              for one in whole.feed_forwards]
+    blocks = [
+        replace(one, **{name: thin(getattr(one, name)) for name in names or ("up", "down")})
+        for one in whole.feed_forwards
+    ]
     return replace(whole, feed_forwards=tuple(blocks))
 
 
