@@ -249,10 +249,7 @@ struct Worker {
                 [&](auto units, const uint8_t* tile, int first, int count) EDGE_QA_INLINE_LAMBDA {
                   constexpr int kUnits = decltype(units)::value;
                   float* to = scratch.code_scales + first;
-                  if (factor)
-                    turned_neurons<kUnits, true>(part, tile, scales + first, count, scratch.neurons, out, to, active);
-                  else
-                    turned_neurons<kUnits, false>(part, tile, scales + first, count, scratch.neurons, out, to, active);
+                  turned_neurons<kUnits>(part, tile, scales + first, count, scratch.neurons, out, to, active);
                   out += turned_bytes(part.up.outputs);
                 });
       return;

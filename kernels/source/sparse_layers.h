@@ -76,13 +76,14 @@ EDGE_QA_INLINE Vector flip_signs(Vector codes) {
 template <int kUnits, class Done>
 EDGE_QA_INLINE void each_of_group(const Matrix& matrix, int group, const int32_t* sums, const Floats* row_scales,
                                   Done&& done) {
-  repeat<4>([&](auto o) EDGE_QA_INLINE_LAMBDA {
+  // Not unrolled: every activation is in here for every width of a tile.
+  for (int o = 0; o < 4; o++) {
     const Floats scale = every(matrix.scale[group * 4 + o]), bias = every(matrix.bias[group * 4 + o]);
     repeat<kUnits>([&](auto u) EDGE_QA_INLINE_LAMBDA {
       const Floats sum = to_floats(load_ints(sums + (o * kUnits + u) * 16));
       done(o, u, multiply_add(sum, multiply(row_scales[u], scale), bias));
     });
-  });
+  }
 }
 
 // What quantizing multiplies by, and the scale that it leaves, of the largest magnitudes of tokens.
@@ -96,7 +97,7 @@ EDGE_QA_INLINE void scales_of(const Floats* largest, Floats* inverses, Floats* s
 }
 
 // activation(up(x)) of one tile, quantized: `out` is the turned tile that `down` reads. neurons: [outputs][tokens].
-template <int kUnits, bool kFactor, class Active>
+template <int kUnits, class Active>
 EDGE_QA_APART void turned_neurons(const FeedForward& part, const uint8_t* turned, const float* scales, int rows,
                                   float* neurons, uint8_t* out, float* out_scales, Active&& active) {
   alignas(64) int32_t sums[Tile<kUnits>::kSums];
@@ -108,9 +109,9 @@ EDGE_QA_APART void turned_neurons(const FeedForward& part, const uint8_t* turned
   for (int group = 0; group < groups; group++) {
     sparse_group<kUnits>(part.up, turned, group, sums);
     float* to = neurons + static_cast<size_t>(group) * Tile<kUnits>::kSums;
-    each_of_group<kUnits>(part.up, group, sums, row_scales, [&](auto o, auto u, Floats y) EDGE_QA_INLINE_LAMBDA {
+    each_of_group<kUnits>(part.up, group, sums, row_scales, [&](int o, auto u, Floats y) EDGE_QA_INLINE_LAMBDA {
       y = active(y);
-      if (kFactor) y = multiply(y, every(factor[group * 4 + o]));
+      if (factor) y = multiply(y, every(factor[group * 4 + o]));
       store(to + (o * kUnits + u) * 16, y);
       largest[u] = larger(largest[u], magnitude(y));
     });
@@ -142,7 +143,7 @@ EDGE_QA_INLINE void turned_heads(const Matrix& matrix, const uint8_t* turned, co
       const int group = (head * size + k) / 4;
       sparse_group<kUnits>(matrix, turned, group, sums);
       float* to = channels + static_cast<size_t>(k) * kUnits * 16;
-      each_of_group<kUnits>(matrix, group, sums, row_scales, [&](auto o, auto u, Floats y) EDGE_QA_INLINE_LAMBDA {
+      each_of_group<kUnits>(matrix, group, sums, row_scales, [&](int o, auto u, Floats y) EDGE_QA_INLINE_LAMBDA {
         store(to + (o * kUnits + u) * 16, y);
         largest[u] = larger(largest[u], magnitude(y));
       });
