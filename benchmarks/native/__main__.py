@@ -103,7 +103,7 @@ def measure_stages(models: Models, options: argparse.Namespace) -> Iterator[Meas
     from edge_qa.inference.native.library import STAGES
 
     rows = []
-    for name, bundle in (("dense", "fp16-packed"), ("small", "small-packed")):
+    for name, bundle in (("dense", "fp16-packed"), ("small", "small-packed"), ("sparse", "sparse-packed")):
         for result in speed.by_cap("stages", name, str(models.path(bundle)), options.tokens, options.rounds):
             for row in result["rows"]:
                 parts = [row["ms"][stage] for stage in STAGES]
@@ -121,7 +121,7 @@ def measure_stages(models: Models, options: argparse.Namespace) -> Iterator[Meas
 def measure_identity(models: Models, options: argparse.Namespace) -> Iterator[Measurement]:
     """One hash, or a complaint."""
     rows, seen = [], {}
-    for name in ("fp16-packed", "small-packed"):
+    for name in ("fp16-packed", "small-packed", "sparse-packed"):
         questions = str(options.questions)
         found = speed.by_cap("logits_hash", str(models.path(name)), questions, options.limit or 500)
         hashes = {digest for result in found for digest in result["hashes"].values()}

@@ -130,7 +130,7 @@ def _remaining(found: Recognition) -> Iterator[Markup]:
         [
             "Zeros that are left after compaction. A dense kernel multiplies by them as by any number; they save "
             "neither time nor, uncompressed, space. The native engine skips aligned blocks of 4 outputs x 1 input "
-            "that are zero, in a packed bundle where fewer than 40 % of a matrix's blocks are left."
+            "that are zero, in a packed bundle where fewer than 60 % of a matrix's blocks are left."
         ],
         note=True,
     )

@@ -174,7 +174,7 @@ def _remaining(found: Recognition, *, amx: bool) -> Iterator[str]:
     if _in_quads(found):
         yield (
             "The native engine skips aligned 4x1 blocks of zeros in a packed bundle (edge-qa pack-native) where fewer "
-            "than 40 % of a matrix's blocks are left; edge-qa bench --engine native measures what that gains here."
+            "than 60 % of a matrix's blocks are left; edge-qa bench --engine native measures what that gains here."
         )
 
 

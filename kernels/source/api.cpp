@@ -86,8 +86,8 @@ int32_t edge_qa_model_open(const void* data, size_t size, const char* path, edge
   return guarded(error, error_size, [&] {
     if (!path_runs(path)) return say(EDGE_QA_NO_PATH, "this CPU cannot run that path", error, error_size);
     auto opened = std::make_unique<edge_qa_model>();
-    opened->packed = read_packed(static_cast<const uint8_t*>(data), size);
     opened->path = path_named(path);
+    opened->packed = read_packed(static_cast<const uint8_t*>(data), size, opened->path->sparse);
     *model = opened.release();
     return static_cast<int32_t>(EDGE_QA_OK);
   });

@@ -4,7 +4,7 @@
 // the probability: exp2(score + log2(scale of the value)) is what is quantized, to 0..255 of its row's largest. The
 // softmax's own sum is that over the exponentials times 1/scale. Scores are in units of log2.
 #pragma once
-#include "rows.h"
+#include "sparse_layers.h"
 
 namespace {
 
@@ -37,6 +37,16 @@ constexpr int kMostHeadSize = 1024;
 // Queries of a run of rows: scratch.queries [row][head][key_stride] as code + 128, scratch.query_scales [row][head].
 EDGE_QA_APART void make_queries(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
                                 const float* scales, int rows) {
+#if defined(EDGE_QA_SPARSE)
+  if (turns_heads(attention.query, attention.key_size)) {
+    turn_rows(codes, call.code_stride, rows, attention.query.inputs, scratch.turned);
+    each_tile(scratch.turned, attention.query.inputs, rows,
+              [&](auto units, const uint8_t* turned, int first, int count) EDGE_QA_INLINE_LAMBDA {
+                turned_queries<decltype(units)::value>(call, scratch, attention, turned, scales + first, first, count);
+              });
+    return;
+  }
+#endif
   const size_t wide = call.product_stride;
   linear_into(attention.query, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.key_size, heads = attention.heads, padded = round_up(size, kKeyStep);
@@ -54,6 +64,17 @@ EDGE_QA_APART void make_queries(const Call& call, Scratch& scratch, const Attent
 // Keys of rows of an example, into panels of 16 tokens; `rows` begins at a multiple of 4.
 EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
                              const float* scales, const Rows& to, int first_row, int rows) {
+#if defined(EDGE_QA_SPARSE)
+  if (turns_heads(attention.key, attention.key_size)) {
+    turn_rows(codes, call.code_stride, rows, attention.key.inputs, scratch.turned);
+    each_tile(scratch.turned, attention.key.inputs, rows,
+              [&](auto units, const uint8_t* turned, int first, int count) EDGE_QA_INLINE_LAMBDA {
+                turned_keys<decltype(units)::value>(call, scratch, attention, turned, scales + first, to,
+                                                    first_row + first, count);
+              });
+    return;
+  }
+#endif
   const size_t wide = call.product_stride;
   linear_into(attention.key, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
   const int size = attention.key_size, padded = round_up(size, kKeyStep), heads = attention.heads;
@@ -103,17 +124,28 @@ EDGE_QA_APART void make_keys(const Call& call, Scratch& scratch, const Attention
     }
 }
 
-// Values of rows of an example, into panels of 16 channels; `rows` begins at a multiple of 4.
+// Values of rows of an example, into panels of 16 channels; `rows` begins at a multiple of 4. turned: as `linear`.
 EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attention& attention, const uint8_t* codes,
-                               const float* scales, const Rows& to, int first_row, int rows) {
+                               const float* scales, const Rows& to, int first_row, int rows, bool turned) {
+  const bool done = turns_heads(attention.value, attention.value_size);
+#if defined(EDGE_QA_SPARSE)
+  if (done) {
+    if (!turned) turn_rows(codes, call.code_stride, rows, attention.value.inputs, scratch.turned);
+    each_tile(scratch.turned, attention.value.inputs, rows,
+              [&](auto units, const uint8_t* tile, int first, int count) EDGE_QA_INLINE_LAMBDA {
+                turned_values<decltype(units)::value>(call, scratch, attention, tile, scales + first, to,
+                                                      first_row + first, count);
+              });
+  }
+#endif
   const size_t wide = call.product_stride;
-  linear_into(attention.value, codes, call.code_stride, scales, rows, scratch, scratch.values, wide);
+  if (!done) linear_into(attention.value, codes, call.code_stride, scales, rows, scratch, scratch.values, wide, turned);
   const int size = attention.value_size, padded = round_up(size, 16);
   const size_t panel_bytes = static_cast<size_t>(call.row_count) * 16;
   alignas(64) int8_t four[4][kMostHeadSize + 64];
   for (int head = 0; head < attention.heads; head++) {
     int8_t* panels = to.values + static_cast<size_t>(head) * call.row_count * call.value_stride;
-    for (int r = 0; r < rows; r += 4) {
+    for (int r = done ? rows : 0; r < rows; r += 4) {
       const size_t row = first_row + r;
       for (int i = 0; i < 4; i++) {
         if (r + i >= rows) {
@@ -147,7 +179,7 @@ EDGE_QA_APART void make_values(const Call& call, Scratch& scratch, const Attenti
     }
     // All at once, which the compiler makes vectors of.
     const size_t place = static_cast<size_t>(head) * call.row_count + first_row;
-    float *__restrict logs = to.value_logs + place, *__restrict inverses = to.value_inverses + place;
+    float* __restrict logs = to.value_logs + place, * __restrict inverses = to.value_inverses + place;
     for (int r = 0; r < rows; r++) {
       const float scale = inverses[r];
       logs[r] = log2_of(scale);

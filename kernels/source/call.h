@@ -33,20 +33,21 @@ struct Phase {
 
 // Memory of one thread.
 struct Scratch {
-  float* values;        // [kItemRows][widest_product]
-  float* rows;          // [kItemRows][widest_row]
-  float* narrow;        // [kItemRows][widest_row]
-  float* neurons;       // [kItemRows][widest_neurons]
-  float* context;       // [kItemRows][widest_context]
-  float* largest;       // [kItemRows][16]
-  float* scores;        // [kAttentionRows][longest]
-  uint8_t* codes;       // [kItemRows][widest_codes], quantized rows
-  uint8_t* queries;     // [kItemRows][most_heads * key_step]
-  uint8_t* chances;     // [kAttentionRows][longest], probabilities
-  uint16_t* widened;    // [kItemRows][widest_codes], codes of 16 bits
-  uint8_t* turned;      // [widest_codes][64], codes by input
-  float* code_scales;   // [kItemRows]
-  float* query_scales;  // [kItemRows][most_heads]
+  float* values;           // [kItemRows][widest_product]
+  float* rows;             // [kItemRows][widest_row]
+  float* narrow;           // [kItemRows][widest_row]
+  float* neurons;          // [kItemRows][widest_neurons]
+  float* context;          // [kItemRows][widest_context]
+  float* largest;          // [kItemRows][16]
+  float* scores;           // [kAttentionRows][longest]
+  uint8_t* codes;          // [kItemRows][widest_codes], quantized rows
+  uint8_t* queries;        // [kItemRows][most_heads * key_step]
+  uint8_t* chances;        // [kAttentionRows][longest], probabilities
+  uint16_t* widened;       // [kItemRows][widest_codes], codes of 16 bits
+  uint8_t* turned;         // turned tiles of the inputs of the product at hand (sparse_product.h)
+  uint8_t* turned_inputs;  // and of the inputs of neurons, which are turned themselves
+  float* code_scales;      // [kItemRows]
+  float* query_scales;     // [kItemRows][most_heads]
 };
 
 constexpr int kItemRows = 64;
@@ -105,6 +106,7 @@ struct Path {
   const char* name;
   int32_t key_step;     // what the size of a head is rounded up to
   int32_t target_rows;  // of an item
+  int32_t sparse;       // whether there is a product for blocks
   void (*enter)();      // before a thread's first item of a call, and after its last
   void (*leave)();
   void (*run)(const Call*, int thread, int phase, int item);

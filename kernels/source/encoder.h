@@ -107,12 +107,14 @@ struct Worker {
         scales = scratch.code_scales;
       }
       make_keys(call, scratch, attention, codes, scales, set, first, rows);
+      bool turned = kSparseProducts && attention.key.block_ends;
       if (far != near || attention.value.input_factor != attention.key.input_factor) {
         quantize(far, far_stride, rows, attention.value);
         codes = scratch.codes;
         scales = scratch.code_scales;
+        turned = false;
       }
-      make_values(call, scratch, attention, codes, scales, set, first, rows);
+      make_values(call, scratch, attention, codes, scales, set, first, rows, turned);
       if (row + rows == tokens) pad_keys(call, attention, set, first + rows, example.first_row + round_up(tokens, 16));
     }
     clock.stage(kStageProject);
@@ -170,17 +172,21 @@ struct Worker {
     for (int block = 0; block < layer.blocks; block++) {
       const FeedForward& part = layer.feed_forwards[block];
       const bool last = block + 1 == layer.blocks && !layer.narrow;
+      bool turned = false;
       if (part.up.outputs) {
         quantize(x, wide, rows, part.up);
         clock.stage(kStageNorm);
         neurons(part, rows);
+        turned = turns_neurons(part);
         clock.stage(kStageUp);
       } else {
         clear_scales(rows);
       }
-      linear(part.down, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
-             [&](int r, int n, Floats y)
-                 EDGE_QA_INLINE_LAMBDA { store(x + r * wide + n, add(y, load(x + r * wide + n))); });
+      linear(
+          part.down, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch,
+          [&](int r, int n, Floats y)
+              EDGE_QA_INLINE_LAMBDA { store(x + r * wide + n, add(y, load(x + r * wide + n))); },
+          turned);
       clock.stage(kStageDown);
       for (int r = 0; r < rows; r++) normalise(x + r * wide, part.norm, last ? output_row(to, row + r) : x + r * wide);
     }
@@ -210,7 +216,12 @@ struct Worker {
     for (int r = 0; r < rows; r++) scratch.code_scales[r] = 0.f;
   }
 
-  // activation(up(x)) of the quantized rows, quantized in its turn into scratch.codes.
+  // Whether the neurons of a block stay turned: both of its matrices have blocks.
+  static bool turns_neurons(const FeedForward& part) {
+    return kSparseProducts && part.up.block_ends && part.down.block_ends;
+  }
+
+  // activation(up(x)) of the quantized rows, quantized in its turn into scratch.codes, or into scratch.turned.
   void neurons(const FeedForward& part, int rows) {
     switch (model().activation) {
       case kGelu:
@@ -228,13 +239,29 @@ struct Worker {
   EDGE_QA_APART void neurons(const FeedForward& part, int rows, Active&& active) {
     const size_t stride = call.neuron_stride;
     const float* factor = part.down.input_factor;
+#if defined(EDGE_QA_SPARSE)
+    if (turns_neurons(part)) {
+      turn_rows(scratch.codes, call.code_stride, rows, part.up.inputs, scratch.turned_inputs);
+      alignas(64) float scales[kItemRows];
+      __builtin_memcpy(scales, scratch.code_scales, sizeof scales);
+      uint8_t* out = scratch.turned;
+      each_tile(scratch.turned_inputs, part.up.inputs, rows,
+                [&](auto units, const uint8_t* tile, int first, int count) EDGE_QA_INLINE_LAMBDA {
+                  constexpr int kUnits = decltype(units)::value;
+                  float* to = scratch.code_scales + first;
+                  turned_neurons<kUnits>(part, tile, scales + first, count, scratch.neurons, out, to, active);
+                  out += turned_bytes(part.up.outputs);
+                });
+      return;
+    }
+#endif
     for (int r = 0; r < rows; r++) store(scratch.largest + r * 16, every(0.f));
     float *neurons = scratch.neurons, *largest = scratch.largest;
     auto begin = [&](int r) EDGE_QA_INLINE_LAMBDA { return load(largest + r * 16); };
     auto end = [&](Floats top, int r) EDGE_QA_INLINE_LAMBDA { store(largest + r * 16, top); };
     if (factor) {
       linear(
-          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, begin,
+          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, false, begin,
           [&](Floats& top, int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA {
             y = multiply(active(y), load(factor + n));
             store(neurons + r * stride + n, y);
@@ -243,7 +270,7 @@ struct Worker {
           end);
     } else {
       linear(
-          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, begin,
+          part.up, scratch.codes, call.code_stride, scratch.code_scales, rows, scratch, false, begin,
           [&](Floats& top, int r, int n, Floats y) EDGE_QA_INLINE_LAMBDA {
             y = active(y);
             store(neurons + r * stride + n, y);
@@ -320,7 +347,7 @@ inline void test_product(const Matrix* matrix, const uint8_t* codes, int code_st
 // EDGE_QA_PATH: the name of this path, EDGE_QA_PATH_SYMBOL: of its table.
 extern const edge_qa::Path EDGE_QA_PATH_SYMBOL;
 const edge_qa::Path EDGE_QA_PATH_SYMBOL = {
-    EDGE_QA_PATH, kKeyStep,     EDGE_QA_ITEM_ROWS,
+    EDGE_QA_PATH, kKeyStep,     EDGE_QA_ITEM_ROWS, kSparseProducts,
 #if defined(EDGE_QA_PRODUCT_AMX)
     enter_tiles,  leave_tiles,
 #else

@@ -92,6 +92,7 @@ constexpr int kMostBudgets = 32;
 
 struct Model {
   int32_t hidden, layers, activation, budgets;
+  int32_t has_blocks;  // whether any matrix has, on a path that has a product for them
   Embeddings embeddings;
   Layer* layer[kMostLayers];  // shared ones are there more than once
   const float* head_weight;   // [2][hidden rounded up to 16]

@@ -17,7 +17,10 @@ uint64_t rounded(uint64_t value, uint64_t step) { return (value + step - 1) / st
 
 class Reader {
  public:
-  Reader(const uint8_t* data, size_t size) : data_(data), size_(size) {
+  const bool sparse;        // whether blocks are wanted
+  bool has_blocks = false;  // whether a matrix had any that were
+
+  Reader(const uint8_t* data, size_t size, bool sparse) : sparse(sparse), data_(data), size_(size) {
     if (reinterpret_cast<uintptr_t>(data) % kAlignment) fail("not aligned to 64 bytes");
     if (size < kHeaderBytes + kSlack || std::memcmp(data, "EDGEQAPK", 8)) fail("not a packed model");
     uint32_t version, description;
@@ -103,6 +106,10 @@ Matrix read_matrix(Reader& in, int64_t outputs, int64_t inputs) {
         Reader::fail("block ends are not in order");
     for (uint64_t i = 0; i < columns; i++)
       if (m.block_columns[i] >= m.inputs) Reader::fail("a block column is no input");
+    if (in.sparse)
+      in.has_blocks = true;
+    else
+      m.block_ends = nullptr, m.block_columns = nullptr, m.block_values = nullptr;
   }
   return m;
 }
@@ -301,8 +308,8 @@ void copy_weights(PackedModel& packed, size_t file_bytes) {
 
 }  // namespace
 
-std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size) {
-  Reader in(data, size);
+std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size, bool sparse) {
+  Reader in(data, size, sparse);
   auto packed = std::make_unique<PackedModel>();
   Model& model = packed->model;
   model.hidden = in.size(1, kMostWidth, "hidden size");
@@ -335,6 +342,7 @@ std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size) {
     model.budget[i] = &budget;
   }
   in.finish();
+  model.has_blocks = in.has_blocks;
   measure(model);
   copy_weights(*packed, size);
   return packed;

@@ -33,7 +33,8 @@ struct PackedModel {
 };
 
 // Read a description and check every number in it. Pointers go into `data`, those of the layers into a copy where that
-// makes products faster. Throws BadFile.
-std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size);
+// makes products faster. sparse: whether the path has a product for blocks; if not, they are checked and left out.
+// Throws BadFile.
+std::unique_ptr<PackedModel> read_packed(const uint8_t* data, size_t size, bool sparse);
 
 }  // namespace edge_qa

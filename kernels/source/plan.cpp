@@ -14,17 +14,6 @@ int kept_tokens(double share, int length, int step) {
   return std::max(1, static_cast<int>(std::ceil(share * length / step - 1e-9))) * step;
 }
 
-// Sparse products take 64 rows at a time, whatever they are given.
-bool has_blocks(const Model& model) {
-  for (int i = 0; i < model.layers; i++) {
-    const Layer& layer = *model.layer[i];
-    if (layer.attention.query.block_ends || layer.attention.output.block_ends) return true;
-    for (int block = 0; block < layer.blocks; block++)
-      if (layer.feed_forwards[block].up.block_ends || layer.feed_forwards[block].down.block_ends) return true;
-  }
-  return false;
-}
-
 // What 8 rows have in common with panels of 16 tokens and groups of 4: no two items write into one group.
 constexpr int kItemStep = 8;
 
@@ -107,12 +96,17 @@ void Plan::schedule(const Path& path, int threads) {
 // The items of a phase: runs of the rows that reach layer `count_layer`.
 void Plan::items(int kind, int layer, int before, int after, const Path& path, int threads, int count_layer) {
   const int first = static_cast<int>(items_.size());
-  const int target = has_blocks(*call.model) ? kItemRows : path.target_rows;
+  const int target = path.target_rows;
   for (int i = 0; i < call.example_count; i++) {
     const int tokens = left_[static_cast<size_t>(count_layer) * call.example_count + i];
     // Few examples are cut so that every thread gets as many items as the others.
+    const bool few = call.example_count < 2 * threads && tokens >= 16 * threads;
+    if (call.model->has_blocks) {
+      long_items(i, tokens, few ? threads : 1);
+      continue;
+    }
     int count = std::max((tokens + target / 2) / target, 1);
-    if (call.example_count < 2 * threads && tokens >= 16 * threads) count = rounded(count, threads);
+    if (few) count = rounded(count, threads);
     // Ends are moved to a multiple of kItemStep, the last item's beginning by up to half of one.
     constexpr int kMost = kItemRows - kItemStep / 2;
     count = std::max(count, (tokens + kMost - 1) / kMost);
@@ -125,6 +119,17 @@ void Plan::items(int kind, int layer, int before, int after, const Path& path, i
     }
   }
   phases_.push_back({kind, layer, first, static_cast<int>(items_.size()) - first, before, after});
+}
+
+// Items for sparse products, which cost the less a row the more they take at once: runs as long as they may be of each
+// thread's share.
+void Plan::long_items(int example, int tokens, int shares) {
+  for (int share = 0, begin = 0; share < shares; share++) {
+    const int end =
+        share + 1 == shares ? tokens : (tokens * (share + 1) / shares + kItemStep / 2) / kItemStep * kItemStep;
+    for (; begin < end; begin += kItemRows) items_.push_back({example, begin, std::min(end - begin, kItemRows)});
+    begin = end;
+  }
 }
 
 void Plan::carve(const Path& path, int threads, Workspace& workspace) {
@@ -159,6 +164,8 @@ void Plan::carve(const Path& path, int threads, Workspace& workspace) {
   call.probe_scores = workspace.take<float>(call.budget ? rows : 0);
   call.paid = workspace.take<int32_t>(by_attention ? rows : 0);
   call.contexts = workspace.take<float>(by_attention ? static_cast<size_t>(rows) * call.context_stride : 0);
+  // At most 128 bytes an input: four tiles of 16 rows, half of whose registers of 32 bytes is used.
+  const size_t turned_bytes = model.has_blocks ? static_cast<size_t>(call.code_stride) * 128 : 0;
   for (int i = 0; i < threads; i++) {
     Scratch& own = scratch_[i];
     own.values = workspace.take<float>(static_cast<size_t>(kItemRows) * call.product_stride);
@@ -173,7 +180,8 @@ void Plan::carve(const Path& path, int threads, Workspace& workspace) {
     own.chances = workspace.take<uint8_t>(kAttentionRows * length);
     own.widened =
         workspace.take<uint16_t>(std::max(static_cast<size_t>(kItemRows) * call.code_stride, kAttentionRows * length));
-    own.turned = workspace.take<uint8_t>(static_cast<size_t>(call.code_stride) * kItemRows);
+    own.turned = workspace.take<uint8_t>(turned_bytes);
+    own.turned_inputs = workspace.take<uint8_t>(turned_bytes);
     own.code_scales = workspace.take<float>(kItemRows);
     own.query_scales = workspace.take<float>(static_cast<size_t>(kItemRows) * heads);
   }

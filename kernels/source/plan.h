@@ -26,6 +26,7 @@ class Plan {
   void drop(const Budget& budget);
   void schedule(const Path& path, int threads);
   void items(int kind, int layer, int before, int after, const Path& path, int threads, int count_layer);
+  void long_items(int example, int tokens, int shares);
   void carve(const Path& path, int threads, Workspace& workspace);
 
   std::vector<Example> examples_;

@@ -11,15 +11,22 @@ using namespace edge_qa;
 
 constexpr float kLeastRange = 1e-9f;  // a row of zeros has a scale, too
 
-// The largest magnitude of x * factor; factor may be null.
+// The largest magnitude of x * factor; factor may be null. Four chains, because a maximum takes four cycles.
 inline float range_of(const float* x, int width, const float* factor) {
-  Floats largest = every(0.f);
-  for (int i = 0; i < width; i += kLanes) {
+  Floats largest[4] = {every(0.f), every(0.f), every(0.f), every(0.f)};
+  const auto magnitude_at = [&](int i) EDGE_QA_INLINE_LAMBDA {
     Floats v = load(x + i);
     if (factor) v = multiply(v, load(factor + i));
-    largest = larger(largest, magnitude(i + kLanes <= width ? v : first_lanes(width - i, v)));
+    return magnitude(v);
+  };
+  int i = 0;
+  for (; i + 4 * kLanes <= width; i += 4 * kLanes)
+    repeat<4>([&](auto n) EDGE_QA_INLINE_LAMBDA { largest[n] = larger(largest[n], magnitude_at(i + n * kLanes)); });
+  for (; i < width; i += kLanes) {
+    const Floats v = magnitude_at(i);
+    largest[0] = larger(largest[0], i + kLanes <= width ? v : first_lanes(width - i, v));
   }
-  return largest_of(largest);
+  return largest_of(larger(larger(largest[0], largest[1]), larger(largest[2], largest[3])));
 }
 
 // codes = round(x * factor * 127 / range) + 128, zeros up to a multiple of 64; returns the scale, range / 127.
@@ -56,9 +63,10 @@ inline void quantize_rows(const float* x, size_t stride, int rows, int width, co
 
 // y = x @ weight.T + bias of quantized rows: begin(row) gives what a row carries from panel to panel, done(carried,
 // row, output, y) is called for each 16 outputs, and end(carried, row) after some of them.
+// turned: whether scratch.turned holds these rows already, from a product with the same codes.
 template <class Begin, class Done, class End>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                           int rows, Scratch& scratch, Begin&& begin, Done&& done, End&& end) {
+                           int rows, Scratch& scratch, bool turned, Begin&& begin, Done&& done, End&& end) {
   const size_t panel_bytes = static_cast<size_t>((matrix.inputs + 3) / 4) * 64;
   const float *weight_scales = matrix.scale, *bias = matrix.bias;
   auto epilogue = [&](int row, int output, const int32_t* sums, int panels) EDGE_QA_INLINE_LAMBDA {
@@ -73,7 +81,7 @@ EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t co
   };
   if constexpr (kSparseProducts) {
     if (matrix.block_ends) {
-      each_sparse_product(matrix, codes, code_stride, rows, scratch.turned, epilogue);
+      each_sparse_product(matrix, codes, code_stride, rows, scratch.turned, turned, epilogue);
       return;
     }
   }
@@ -84,18 +92,19 @@ EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t co
 // done(row, output, y) for every row and each 16 outputs.
 template <class Done>
 EDGE_QA_INLINE void linear(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                           int rows, Scratch& scratch, Done&& done) {
+                           int rows, Scratch& scratch, Done&& done, bool turned = false) {
   linear(
-      matrix, codes, code_stride, scales, rows, scratch, [](int) EDGE_QA_INLINE_LAMBDA { return 0; },
+      matrix, codes, code_stride, scales, rows, scratch, turned, [](int) EDGE_QA_INLINE_LAMBDA { return 0; },
       [&](int, int row, int n, Floats y) EDGE_QA_INLINE_LAMBDA { done(row, n, y); },
       [](int, int) EDGE_QA_INLINE_LAMBDA {});
 }
 
 // Most linear layers: y into rows of `stride` floats.
 EDGE_QA_APART void linear_into(const Matrix& matrix, const uint8_t* codes, size_t code_stride, const float* scales,
-                               int rows, Scratch& scratch, float* y, size_t stride) {
-  linear(matrix, codes, code_stride, scales, rows, scratch,
-         [&](int row, int n, Floats v) EDGE_QA_INLINE_LAMBDA { store(y + row * stride + n, v); });
+                               int rows, Scratch& scratch, float* y, size_t stride, bool turned = false) {
+  linear(
+      matrix, codes, code_stride, scales, rows, scratch,
+      [&](int row, int n, Floats v) EDGE_QA_INLINE_LAMBDA { store(y + row * stride + n, v); }, turned);
 }
 
 // Layer norm of one row, or no-norm; y may be x. Mean first, then the variance around it, because the difference of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters.model.encoder import Encoder, map_arrays
+from converters.model.encoder import Encoder
 from converters.native.pack import cannot_run, pack_encoder
 from converters.verification.reference import reference_logits
 from tests.support.encoders import ENCODERS, encoder, layer
@@ -121,29 +121,3 @@ def test_large_neurons_do_not_overflow(library, path):
         (result,) = running.logits([ids], [types])
     wanted = int8_logits(model, ids, types)
     check_close(result, wanted)
-
-
-@given(tokens=st.integers(1, 150), width=st.integers(1, 90), kept=st.floats(0, 0.35), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
-def test_sparse_products_give_the_bits_of_dense_ones(library, paths, tokens, width, kept, seed):
-    random = np.random.default_rng(seed)
-    model = long_encoder(layer(3, width, size=9), layer(2, width), seed=seed)
-
-    def thinned(array: np.ndarray) -> np.ndarray:
-        if array.ndim != 2 or array.shape[0] < 4 or array.shape[1] not in (16, 27, 8, width):
-            return array
-        stays = random.random((-(-array.shape[0] // 4), array.shape[1])) < kept
-        return array * np.repeat(stays, 4, axis=0)[: array.shape[0]]
-
-    model = replace(model, layers=map_arrays(model.layers, thinned))
-    ids, types = example(model, tokens, seed % 1000)
-    packed = pack_encoder(model)
-    first = None
-    for path in paths:
-        if path == "amx_software":
-            continue
-        with Running(library, packed, path) as running:
-            (result,) = running.logits([ids], [types])
-        first = result if first is None else first
-        np.testing.assert_array_equal(result, first, err_msg=path)
-    check_close(first, int8_logits(model, ids, types))

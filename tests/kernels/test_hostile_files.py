@@ -14,6 +14,7 @@ from converters.token_budgets.token_dropping import Keep
 from edge_qa.errors import BundleError
 from edge_qa.inference.native.library import BAD_FILE, OK, Library
 from edge_qa.inference.native.packed_model import PackedModel
+from tests.kernels.test_sparse_products import thin_layer, thinning
 from tests.support.encoders import ENCODERS, bottleneck_layer, encoder, layer
 from tests.support.kernels import FULL, library_path, open_code
 
@@ -21,8 +22,11 @@ MUTATIONS = int(os.environ.get("EDGE_QA_MUTATIONS", "10000" if FULL else "1500")
 
 
 def packed() -> bytes:
-    model = encoder(layer(2, 12), bottleneck_layer("shared"), layer(0, 0))
-    return pack_encoder(model, {"fast": Keep((1.0, 0.5, 0.5), 4, {1: np.ones(16, np.float32)})})
+    # Blocks of zeros in layers that quantize heads turned, and by rows.
+    thin = thinning(np.random.default_rng(0), 0.3)
+    sparse = [thin_layer(layer(1, 12, size=size), thin) for size in (16, 6)]
+    model = encoder(layer(2, 12), bottleneck_layer("shared"), *sparse, layer(0, 0))
+    return pack_encoder(model, {"fast": Keep((1.0, 0.5, 0.5, 0.5, 0.5), 4, {1: np.ones(16, np.float32)})})
 
 
 def rehashed(content: bytearray) -> bytes:
@@ -55,7 +59,8 @@ def mutated(original: bytes, seed: int) -> bytes:
 def run_mutations(first: int, last: int) -> None:
     """In a process of its own: open each damaged file, and run what opens."""
     library = Library(library_path())
-    paths = [path for path in ("avx512_vnni", "avx2", "portable", "amx_software") if library.runs(path)]
+    names = ("avx512_vnni", "avx_vnni", "avx_vnni_evex", "avx2", "portable", "amx_software")
+    paths = [path for path in names if library.runs(path)]
     original = packed()
     opened = 0
     from tests.support.kernels import Running
