@@ -69,7 +69,7 @@ def pipeline(
 
     task: "question-answering", or None.
     model: the folder of a bundle, or a loaded QuestionAnswerer.
-    options: defaults of the calls, see `Options`. The other parameters are transformers', for a program that changes nothing but its import.
+    options: defaults of the calls, see `Options`. The other parameters are there because transformers has them.
     Raises InputError for another task and for options that cannot be honoured, BundleError for the bundle.
     """
     if task not in (None, TASK):
