@@ -18,6 +18,8 @@ from edge_qa.text.windows import Window
 
 # An answer is right if it has this much in common with one of those given, as the official F1 counts.
 RIGHT_F1 = 0.5
+# One question in so many must be without an answer for the data to need no partners.
+_ENOUGH = 10
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,15 @@ class Read:
 def questions_of(data: Dataset, count: int, *, seed: int) -> list[Question]:
     """Return up to `count` questions, drawn at random, some with an answer in their passage and some without.
 
-    Where the data has questions without an answer, these are they. Where it has none, each question comes twice,
-    once with its passage and once with one of the best that retrieval gives for it and that hold no answer.
+    Where a tenth of the questions or more have no answer, these are they. Otherwise each question with one comes
+    twice, once with its passage and once with one of the best that retrieval gives for it and that hold no answer.
     """
     examples = [example for example in data if example.question.strip() and example.context.strip()]
     order = np.random.default_rng(seed).permutation(len(examples)).tolist()
     groups: dict[str, int] = {}
     for example in examples:
         groups.setdefault(example.context, len(groups))
-    if any(example.is_impossible for example in examples):
+    if sum(example.is_impossible for example in examples) * _ENOUGH >= len(examples):
         drawn = [examples[place] for place in order[:count]]
         return [Question(one, one.context, groups[one.context], not one.is_impossible) for one in drawn]
     search = PassageSearch([example.context for example in examples])
@@ -60,8 +62,8 @@ def questions_of(data: Dataset, count: int, *, seed: int) -> list[Question]:
         if len(found) + 1 >= count:
             break
         example = examples[place]
-        found.append(Question(example, example.context, groups[example.context], answerable=True))
-        for passage in search.negatives(example, 1):
+        found.append(Question(example, example.context, groups[example.context], not example.is_impossible))
+        for passage in [] if example.is_impossible else search.negatives(example, 1):
             found.append(Question(example, passage, groups[example.context], answerable=False))
     return found
 

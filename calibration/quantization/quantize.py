@@ -116,7 +116,14 @@ def quantize(
         if product_errors:
             progress("measure the matrix products")
             products = tuple(workshop.product_errors(candidate))
-        record = None if sure_on is None else _confidence(workshop, candidate, name, sure_on, progress)
+        record, unsure = None, None
+        if sure_on is not None:
+            try:
+                record = _confidence(workshop, candidate, name, sure_on, progress)
+            except InputError as error:
+                if confidence is not None:
+                    raise
+                unsure = f"no confidence was fitted: {error}"
         result = Quantization(
             path=output,
             manifest=source.manifest,
@@ -126,7 +133,7 @@ def quantize(
             recipe=candidate.recipe,
             gate=chosen.result,
             products=products,
-            notes=tuple(filter(None, (speed_note(options.target), few_samples(candidate.samples, data.name)))),
+            notes=tuple(filter(None, (speed_note(options.target), few_samples(candidate.samples, data.name), unsure))),
             source_bytes=size_of(source.manifest),
             source_name=source.path.name,
         )

@@ -26,7 +26,7 @@ from edge_qa.cli.options import (
     within_option,
 )
 from edge_qa.cli.progress import progress_bars
-from edge_qa.errors import InputError, ResourceError
+from edge_qa.errors import EdgeQAError, InputError, ResourceError
 from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows, lines_failed
 from edge_qa.evaluation.arriving_lines import ArrivingLines
 from edge_qa.evaluation.rows import Row, is_lines, stream_rows
@@ -175,9 +175,9 @@ def batch(
     answerer = QuestionAnswerer.load(
         bundle, threads=threads, precision=precision, cache=cache, budget=budget, engine=engine
     )
-    with _only_writer(output):
+    answerer.check_confidence(min_confidence)
+    with _only_writer(output), _left_out_if_refused(output):
         finished, failed = _finished(output) if resume and output is not None else ([], 0)
-        answerer.check_confidence(min_confidence)
         done, total = len(finished), _count(source)
         show = progress_bars(pulse=False)
         how = None if output is None else f"{output} holds the answers until then, and --resume goes on after them"
@@ -207,6 +207,17 @@ def batch(
             sink.finish()
     if failed:
         raise lines_failed(failed, source)
+
+
+@contextmanager
+def _left_out_if_refused(output: Path | None) -> Iterator[None]:
+    """Take an output away that is empty because the input was refused: it would be in the way of the next run."""
+    try:
+        yield
+    except EdgeQAError:
+        if output is not None and output.is_file() and not output.is_symlink() and not output.stat().st_size:
+            output.unlink()
+        raise
 
 
 class _Sink:

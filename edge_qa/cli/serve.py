@@ -22,6 +22,15 @@ def _path_segment(_context: click.Context, _option: click.Parameter, value: str 
     return value
 
 
+def _host_names(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no Host header is compared with: its port is left out first."""
+    for value in values:
+        # A port is all that may follow a colon, but in an IPv6 address.
+        if not value.isprintable() or set(value) & set("/@?# ") or not value or value.count(":") == 1:
+            raise click.BadParameter(f"got {value!r}, wanted a name or an address, without scheme, path and port")
+    return values
+
+
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option(
@@ -55,6 +64,7 @@ def _path_segment(_context: click.Context, _option: click.Parameter, value: str 
     "--allow-host",
     "hosts",
     multiple=True,
+    callback=_host_names,
     metavar="NAME",
     help="Answer requests for this name, too (Host header), beside those of the loopback and the address.",
 )

@@ -44,14 +44,17 @@ def _int8_gain(instruction_set: InstructionSet, speed: float | None) -> tuple[st
     return f"INT8 is about {speed:.1f}x as fast as f32 ({figures})", "measured elsewhere"
 
 
-# MiniLM with 80 % of its 4x1 blocks zero beside the dense one, one thread, 178 and 384 tokens: kernels/README.md.
-NATIVE_SPARSE = "the native engine skips 4x1 blocks of zeros: 1.7x at 80 % of them and 178 tokens, 1.5x at 384"
+# MiniLM with 80 % of its 4x1 blocks zero beside the dense one, two threads, 64 to 384 tokens:
+# docs/benchmarks/results/native.json.
+NATIVE_SPARSE = (
+    "the native engine skips 4x1 blocks of zeros: 1.7x at 80 % of them with AVX512-VNNI, 1.8x to 2.2x with AVX-VNNI"
+)
 
 
 def sparsity_gain(instruction_set: InstructionSet, *, native: bool = False) -> Finding:
     """Return what zeros in the weights gain on such a CPU. native: the native engine is installed and runs here."""
     if native:
-        text = f"{NATIVE_SPARSE} (Intel Xeon with AVX512-VNNI, MiniLM); with OpenVINO they gain "
+        text = f"{NATIVE_SPARSE} (Intel Xeon, MiniLM); with OpenVINO they gain "
         text += "speed on AMX alone, if any" if instruction_set == "amx" else "none without AMX"
         return Finding("sparsity", "fact", text, "measured elsewhere")
     if instruction_set == "amx":

@@ -118,8 +118,10 @@ def _found(
         return None
     try:
         status = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None  # gone meanwhile, or a link to nothing
+    except OSError:
+        return Found(path, kind, 0, 0)  # in a folder that may not be entered, or a link in a circle: reading says so
     if not stat.S_ISREG(status.st_mode):
         return None  # a pipe would never end
     return Found(path, kind, status.st_size, status.st_mtime_ns)

@@ -55,10 +55,12 @@ def cut(extracted: Extracted) -> Iterator[Stretch]:
     words = 0
     for piece in _pieces(extracted):
         if group and _begins_anew(words, piece):
-            # A heading goes with what follows it.
+            # A heading goes with what follows it; a passage full of nothing else is one.
             whole = len(group)
             while whole and group[whole - 1].level and not piece.record:
                 whole -= 1
+            if not whole and words + piece.words > MOST_WORDS:
+                whole = len(group)
             if whole:
                 kept, headings = group[:whole], group[whole:]
                 yield _passage(kept)

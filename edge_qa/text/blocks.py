@@ -21,8 +21,14 @@ _LONGEST_WRAPPED = 160
 # A line shorter than this share of its paragraph's longest was ended on purpose, if that one is wrapped at all.
 _SHORT, _LEAST_WRAPPED = 0.5, 40
 
+# What is nothing on a line: spaces of every width, and what is not seen at all, such as the marks of direction that
+# right-to-left text begins its lines with.
+SPACES = (
+    " \t\v\0\u00a0\u00ad\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200e\u200f"
+    "\u202a\u202b\u202c\u202d\u202e\u202f\u205f\u2060\u2066\u2067\u2068\u2069\u3000\ufeff"
+)
 # What a line is indented with, the marks of a quotation among it.
-_INDENT = "> \t\u00a0\u3000"
+_INDENT = ">" + SPACES
 # The first thing on a line after its indent. What comes first wins.
 _LINE = re.compile(
     r"""(?:
@@ -30,17 +36,22 @@ _LINE = re.compile(
     | (?P<rule>[-=_*~+|:.#\s]{3,}$|```|~~~)
     | (?P<heading>\#{1,6}\s|={1,6}\s)
     | (?P<row>\|)
-    | (?P<item>(?:[-*+\u2022\u2023\u2043\u25aa\u25cf\u25e6\u2013\u2014]|\[[ xX]\]|\(\w{1,4}\)|[a-zA-Z]\))\s
-        |\u00a7|[QA]:\s|[A-Z]\.\s{2,}|\d{1,4}(?:\.\d{1,4})*[.)]?\s{2,}|\d{1,3}\)\s|(?:Article|Section|Clause|Part)\s\d)
-    | (?P<number>\d{1,3}(?:\.\d{1,3})*\.\s|\d{1,3}(?:\.\d{1,3})+\s
-        |\[?\d{1,2}:\d{2}\b|\[?\d{4}-\d{2}-\d{2}|[A-Z][\w-]*(?:\s[\w-]+){0,2}:\s)
+    | (?P<item>(?:[-*+\u00b7\u2010\u2011\u2013-\u2015\u2043\u2192\u2212\u2219\uff0a]|\[[ xX]\]|\(\w{1,4}\)|[a-zA-Z]\))\s
+        |[\u2022\u2023\u25a0\u25a1\u25aa\u25b6\u25c6\u25cb\u25cf\u25e6\u2713\u2714\u27a4\u30fb\uf0b7\u2460-\u2473]
+        |\uff08\w{1,4}\uff09|[\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341]{1,3}\u3001
+        |\u00a7|[QA]:\s|[A-Z]\.\s{2,}|\d{1,4}(?:\.\d{1,4})*[.)]?\s{2,}|\d{1,3}\)\s
+        |(?:Article|ARTICLE|Section|SECTION|Clause|CLAUSE|Part|PART)\s\d)
+    | (?P<number>\d{1,3}(?:\.\d{1,3})*\.\s|\d{1,3}(?:\.\d{1,3})+\s|[a-zA-Z]\.\s|[ivxIVX]{2,5}[.)]\s
+        |\[?\d{1,2}:\d{2}\b|\[?\d{4}[-/.]\d{2}[-/.]\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4},?\s+\d{1,2}:\d{2}
+        |[A-Z][a-z]{2}\s+\d{1,2}\s\d{2}:\d{2}|[A-Z][\w-]*(?:\s[\w-]+){0,2}:\s|[a-z][\w-]*:\s)
     )""",
     re.VERBOSE,
 )
 # Between two cells: a tab, or three spaces, which no sentence has between its words.
 _GAP = re.compile(r"(?<=\S)(?: *\t[ \t]*| {3,})(?=\S)")
-# A comma, semicolon or bar with no space after it and no digits that it groups: many of them make a CSV row.
-_DELIMITER = re.compile(r"[,;|](?=[^\s,;|])(?<!\d,(?=\d{3}\b))|[,;|](?=[,;|\r\n])|,$|;$")
+# A comma, semicolon or bar with no space after it and no digits that it groups, or a bar between two spaces: many of
+# them make a row of a table.
+_DELIMITER = re.compile(r"[,;|](?=[^\s,;|])(?<!\d,(?=\d{3}\b))|[,;|](?=[,;|\r\n])|,$|;$|(?<=\s)\|(?=\s)")
 _ENDS_SENTENCE = tuple(".:;!?)]\"'\u201d%")
 # The number of a clause inside a line, "... 20 %. 5. Confidentiality": no day of a month, and after the end of a
 # sentence, which "No." and the like are not.
@@ -117,6 +128,7 @@ def _begin_blocks(lines: list[str]) -> NDArray[np.bool_]:
             or rows[place]
             or rows[above]
             or gap is not None
+            or lines[above].endswith("\f")
             or (column is not None and indents[place] + 1 < column)
         )
         if kind == "number" and not begins[place]:

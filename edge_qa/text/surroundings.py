@@ -2,8 +2,10 @@
 
 import re
 
+from edge_qa.text.blocks import SPACES
+
 # Between two passages: a line with nothing on it, or the marks of a quotation alone; and what Unicode has for it.
-_BLANK_LINE = re.compile(r"(?>\r\n|[\n\r\x85\u2028])[ \t\u00a0\u3000]*(?:>[ \t]*)*(?=[\n\r\x85\u2028])|[\f\u2029]")
+_BLANK_LINE = re.compile(rf"(?>\r\n|[\n\r\x85\u2028])[{re.escape(SPACES)}]*(?:>[ \t]*)*(?=[\n\r\x85\u2028])|[\f\u2029]")
 # Code points. A heading or a date alone says too little: what stands before it is read, too.
 _LEAST = 200
 # Code points on either side that are looked at; no window of a model holds more.

@@ -29,6 +29,7 @@ def search(library: Path, words: tuple[str, ...], limit: int, as_json: bool) -> 
     for passage in [] if as_json else passages:
         click.echo(printable(_line(passage)))
     if not passages:
+        click.echo(printable(f"nothing in {library} fits these words"), err=True)
         click.get_current_context().exit(1)
 
 

@@ -7,7 +7,7 @@ from edge_qa.documents.readers.extracted import Block, Extracted, one_line, whol
 
 _BLANK = re.compile(r"\n[ \t\r\f]*\n\s*|\f\s*")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
-_ATX = re.compile(r"[ ]{0,3}(#{1,6})(?:[ \t]+(\S.*?))??[ \t]*#*[ \t]*\r?$")
+_ATX = re.compile(r"[ ]{0,3}(#{1,6})(?![^ \t\r\n])(.*)$")
 _SETEXT = re.compile(r"[ ]{0,3}(=+|-+)[ \t]*\r?$")
 
 
@@ -33,6 +33,11 @@ def _block(text: str, start: int, end: int, level: int = 0) -> Iterator[Block]:
         yield Block(first, last, level)
 
 
+def _heading_words(rest: str) -> str:
+    """What a heading says, without the hashes that may close it."""
+    return rest.strip(" \t\r").rstrip("#").rstrip(" \t")
+
+
 def read_markdown(text: str) -> Extracted:
     """Return Markdown as it stands, with its headings; the first of the highest level is the title."""
     text = whole_characters(text)
@@ -50,7 +55,7 @@ def read_markdown(text: str) -> Extracted:
         elif fence:
             pass
         elif match := _ATX.match(line):
-            level, words = len(match[1]), match[2] or ""
+            level, words = len(match[1]), _heading_words(match[2])
         # An underline makes a heading of one line; below several it is a rule, or part of a table.
         elif (match := _SETEXT.match(line)) and paragraph == before < line_start:
             level, heading, words = (1 if match[1][0] == "=" else 2), before, text[before:line_start]

@@ -97,6 +97,6 @@ def _error(problem: Problem) -> RequestError:
         return RequestError(422, "unusable", problem.message, where=where)
     if problem.kind == "late":
         return RequestError(504, "late", problem.message)
-    if problem.kind == "memory":
-        return RequestError(503, "memory", problem.message, headers=_SOON)
+    if problem.kind in ("memory", "documents"):
+        return RequestError(503, problem.kind, problem.message, headers=_SOON)
     return RequestError(500, "internal", problem.message)

@@ -49,6 +49,10 @@ class LateError(InputError):
     """The deadline of a request was over before its answer was there."""
 
 
+class DocumentsError(Exception):
+    """The index of documents is gone, damaged or locked: a fault of the service's place, not of the request."""
+
+
 class _Item(NamedTuple):
     request: int
     place: int
@@ -179,16 +183,22 @@ class Answering:
         if self._index is None:
             raise InputError("this service has no documents")
         begin = time.perf_counter()
-        found = self._index.ask(
-            self._answerer,
-            request.question,
-            top_k=request.top_k,
-            passages=request.passages,
-            max_answer_len=request.max_answer_len,
-            no_answer_threshold=request.no_answer_threshold,
-            min_confidence=request.min_confidence,
-            max_question_len=request.max_question_len,
-        )
+        try:
+            found = self._index.ask(
+                self._answerer,
+                request.question,
+                top_k=request.top_k,
+                passages=request.passages,
+                max_answer_len=request.max_answer_len,
+                no_answer_threshold=request.no_answer_threshold,
+                min_confidence=request.min_confidence,
+                max_question_len=request.max_question_len,
+            )
+        except EdgeQAError as error:
+            if error.where == str(self._index.path):
+                # No fault of the request; and where the file lies is no matter of the client's.
+                raise DocumentsError(str(error)) from None
+            raise
         watch.inference += time.perf_counter() - begin
         return CitedAnswers([_cited(answer) for answer in found])
 
@@ -258,6 +268,9 @@ def _or_problem(run: Callable[[], Result]) -> Result:
 def _problem(error: Exception, item: int | None = None) -> Problem:
     if isinstance(error, LateError):
         return Problem("late", str(error), item)
+    if isinstance(error, DocumentsError):
+        _log.error("%s", error)
+        return Problem("documents", "the index of documents cannot be read now", item)
     if is_out_of_memory(error):
         return Problem("memory", "a worker ran out of memory", item)
     if isinstance(error, InputError):

@@ -115,7 +115,7 @@ class Cited(Struct, frozen=True):
 
 
 # late: the deadline was over. memory: none was left. unusable: the text or an option, at `item` of the request.
-ProblemKind = Literal["unusable", "late", "memory", "internal"]
+ProblemKind = Literal["unusable", "late", "memory", "documents", "internal"]
 
 
 class Problem(Struct, frozen=True, tag=True):

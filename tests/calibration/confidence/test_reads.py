@@ -74,6 +74,24 @@ def test_questions_without_an_answer_need_no_partner(tmp_path):
     assert sorted((one.answerable, one.context) for one in found) == [(False, PASSAGES[0]), (True, PASSAGES[0])]
 
 
+def test_a_few_questions_without_an_answer_are_too_few(tmp_path):
+    rows = [
+        {
+            "question": f"Who built the bridge number {n}?",
+            "context": PASSAGES[n % 2],
+            "answers": [["Ada", "iron"][n % 2]],
+        }
+        for n in range(20)
+    ]
+    rows.append({"question": "When was Jena?", "context": PASSAGES[1], "answers": [], "is_impossible": True})
+    found = questions_of(write(tmp_path / "data.jsonl", rows), 100, seed=0)
+    assert sum(one.answerable for one in found) == 20
+    # The one that there is, and partners: of a question about Ulm the passage about Jena, and the other way round.
+    without = [one for one in found if not one.answerable]
+    assert len(without) > 15
+    assert [one.context for one in without if one.example.is_impossible] == [PASSAGES[1]]
+
+
 def reads(groups, *, right=True):
     return [one for group in range(groups) for one in (Read({}, True, right, group), Read({}, False, False, group))]
 

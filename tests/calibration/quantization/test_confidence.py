@@ -1,5 +1,7 @@
 """An INT8 bundle whose answers have a confidence from the start."""
 
+import json
+
 import pytest
 
 from calibration import ConfidenceOptions, QuantizationOptions, calibrate_confidence
@@ -49,6 +51,17 @@ def test_a_calibration_file_with_answers_enough_fits_it(plain, data, tmp_path, m
     options = QuantizationOptions(samples=2, confidence=wanted)
     quantize(plain, tmp_path / "int8", calibration=data, options=options)
     assert (confidence_of(tmp_path / "int8") is not None) == fitted
+
+
+def test_a_calibration_file_about_one_text_is_no_reason_to_fail(plain, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantize_module, "_ENOUGH_ANSWERS", 10)
+    rows = [{"question": f"who {n} ?", "context": "ada flew a pilot at noon", "answers": ["ada"]} for n in range(12)]
+    (tmp_path / "one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = quantize(plain, tmp_path / "int8", calibration=tmp_path / "one.jsonl", options=FEW)
+    assert result.manifest.confidence is None
+    assert any(
+        note.startswith("no confidence was fitted: ") and "12 questions give too few" in note for note in result.notes
+    )
 
 
 def test_data_that_cannot_fit_one_leaves_nothing_behind(plain, data, tmp_path):

@@ -187,6 +187,16 @@ def test_an_output_on_a_full_disk_keeps_its_whole_lines(int8_bundle, source, tmp
     assert out.read_bytes() == whole
 
 
+def test_what_is_refused_leaves_no_empty_output(command, tiny, source, tmp_path):
+    output = tmp_path / "out.jsonl"
+    assert command("batch", tiny, tmp_path / "none.jsonl", "--output", output).code == 4
+    assert not output.exists()
+    assert command("batch", tiny, source, "--output", output, "--min-confidence", "0.5").code == 4
+    assert not output.exists()
+    assert command("batch", tiny, source, "--output", output).code in (0, 4)
+    assert output.exists()
+
+
 def test_a_cache_for_workers_elsewhere_is_refused(command, tiny, source, tmp_path):
     options = ("--on", "ray", "--output", tmp_path / "out", "--cache", tmp_path)
     done = command("batch", tiny, source, *options)

@@ -89,6 +89,18 @@ def test_patterns_of_the_last_run_are_said(command, folder, library, tmp_path):
     assert command("index", folder, library, "--max-file-mib", 64).out.startswith(f"{library}: 2 files")
 
 
+def test_a_link_in_a_circle_is_reported(command, folder, tmp_path):
+    (folder / "loop.txt").symlink_to("loop.txt")
+    result = command("index", folder, tmp_path / "library.db")
+    assert result.code == 0
+    assert f"not read: {folder.resolve() / 'loop.txt'}: " in result.err
+
+
+def test_a_search_that_finds_nothing_says_so(command, library):
+    found = command("search", library, "kite")
+    assert (found.code, found.out, found.err) == (1, "", f"nothing in {library} fits these words\n")
+
+
 def test_an_answer_of_none_has_nothing_to_verify(command, library, tmp_path):
     citation = tmp_path / "none.json"
     citation.write_text(json.dumps([{"text": "", "source": None}]))

@@ -27,6 +27,12 @@ def test_a_short_text_is_one_passage():
     assert texts(read_text("  One.\n\nTwo.\n")) == ["One.\n\nTwo."]
 
 
+def test_headings_alone_are_cut_like_anything_else():
+    found = texts(read_markdown("# Heading number\n" * 2000))
+    assert max(map(count_words, found)) <= MOST_WORDS
+    assert min(map(count_words, found[:-1])) >= LEAST_WORDS
+
+
 def test_a_text_without_words_has_no_passage():
     assert texts(read_text(" \n\n ")) == []
 

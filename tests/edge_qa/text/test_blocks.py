@@ -33,6 +33,19 @@ LAYOUTS = {
     "a line ended on purpose": "HOTEL\n¦Three single rooms for four nights, free to cancel\nuntil 10 March.",
     "a clause in a line": "Tighten V1 to 9 Nm. ¦6. Open V2 and wait.",
     "a clause after a share": "Late payment costs 20 %. ¦5. Confidentiality. Both keep it. ¦5.1 Term.",
+    "marks of direction": "Items\n¦\u200f- milk\n¦\u200f- eggs",
+    "wide spaces": "Items\n¦\u2003- milk\n¦\u200b- eggs",
+    "bullets of other kinds": "Items\n¦\u00b7 milk\n¦\uf0b7eggs\n¦\u25cb bread\n¦\u2192 salt\n¦\u2460 tea",
+    "Chinese items": "需要\n¦一、牛奶\n¦二、鸡蛋\n¦（三）面包",
+    "letters with a full stop": "We need:\n¦a. milk\n¦b. eggs\n¦c. bread",
+    "Roman numbers": "We need:\n¦i. milk\n¦ii. eggs\n¦iii. bread",
+    "syslog": "Nov 30 18:37:14 host backup: failed to copy\n¦Nov 30 18:37:15 host backup: the end",
+    "dates of other kinds": "2024/01/30 12:00:01 start\n¦2024/01/30 12:00:02 stop",
+    "German dates": "30.11.2026 18:37 start\n¦30.11.2026 18:38 stop",
+    "a table without outer bars": "Ada Lovelace | 1843 | London\n¦Grace Hopper | 1952 | New York",
+    "keys in lower case": "name: Ada\n¦place: London",
+    "articles in capitals": "It ends then.\n¦ARTICLE 5\nThe customer pays.",
+    "pages": "It was kept by Marta Lind\f¦2 Chapter Two",
     "bullets in a line": "Bring: ¦• boots ¦• a lamp",
 }
 NO_BORDERS = {
@@ -45,6 +58,8 @@ NO_BORDERS = {
     "an abbreviation": "See No. 5. The others follow.",
     "a day of a month": "It ends on 20. 5. May is then over.",
     "a decimal": "It grew by 3.5 Million and by 2. and so on.",
+    "a wrapped initial": "The first program was written, as many say, by\nA. Lovelace in London.",
+    "a wrapped colon": "He said to whoever was there that they should\nremember: nothing lasts.",
     "one line": "No border here, and 14 commas, here.",
 }
 

@@ -17,7 +17,23 @@ def around(text: str, part: str) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "gap", ["\n\n", "\n \t\n", "\n> >\n", "\n\n\n\n", "\r\n\r\n", "\r\r", "\r\n \r\n", "\f", "\u2029", "\x85\x85"]
+    "gap",
+    [
+        "\n\n",
+        "\n \t\n",
+        "\n\u2003\n",
+        "\n\u200b\n",
+        "\n\ufeff\u200f\n",
+        "\n\v\n",
+        "\n> >\n",
+        "\n\n\n\n",
+        "\r\n\r\n",
+        "\r\r",
+        "\r\n \r\n",
+        "\f",
+        "\u2029",
+        "\x85\x85",
+    ],
 )
 def test_a_passage_lies_between_blank_lines(gap):
     text = f"{FIRST}{gap}{SECOND}{gap}{FIRST}"

@@ -59,3 +59,9 @@ def test_what_is_a_heading_and_what_is_not(text, headings):
 
 def test_a_long_line_of_hashes_takes_no_time():
     assert blocks(read_markdown("# " + "# " * 20_000 + "x"))
+
+
+def test_a_heading_with_many_spaces_is_read_in_time():
+    extracted = read_markdown("# a" + " " * 20_000 + "b\n\n#   \n## c ##\n####### d\n#e\n")
+    assert extracted.title.startswith("a")
+    assert [block.level for block in extracted.blocks] == [1, 1, 2, 0]
