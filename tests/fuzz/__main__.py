@@ -82,6 +82,8 @@ def _do(numbers: range, seed: int, report: Report, lock: threading.Lock) -> None
                     report.refused += told["refused"]
                     if told["trace"]:
                         report.failures.append((number, told["target"], told["trace"]))
+                if told["last"]:
+                    break
             process.stdin.close()
 
 
@@ -110,6 +112,7 @@ def work(seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from edge_qa.errors import EdgeQAError
+    from edge_qa.inference.engine import failed_before
     from tests.fuzz.targets import Targets
 
     # Whatever prints to standard output must not be taken for a report.
@@ -126,8 +129,10 @@ def work(seed: int) -> None:
                 refused = True
             except BaseException:  # a panic is none of Python's
                 trace = traceback.format_exc()
-            told = {"target": targets.name(seed, number), "refused": refused, "trace": trace}
+            told = {"target": targets.name(seed, number), "refused": refused, "trace": trace, "last": failed_before()}
             print(json.dumps(told), file=reports, flush=True)
+            if failed_before():
+                break
     finally:
         targets.remove()
 
