@@ -7,7 +7,7 @@ import click
 from calibration.confidence.options import ConfidenceOptions
 from edge_qa.bundle.manifest import ConfidenceRecord
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 # Half of them fit and half check: with fewer the tables below are of a handful of answers.

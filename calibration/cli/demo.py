@@ -8,7 +8,7 @@ import click
 from calibration.cli.quantize import size_mb
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars, terminal
 
 

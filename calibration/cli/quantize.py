@@ -16,7 +16,7 @@ from edge_qa.bundle.manifest import PACKED_MODEL, Manifest, Target
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.evaluate import table
 from edge_qa.cli.language import language_option
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars, terminal
 from edge_qa.evaluation.squad_metric import Metric
 from edge_qa.files import check_file, write_file

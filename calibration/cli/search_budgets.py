@@ -13,7 +13,7 @@ from calibration.token_budgets.report import BudgetSearch, NoBudgetError, Standi
 from edge_qa.bundle.manifest import TokenRule
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 

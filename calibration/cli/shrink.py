@@ -12,7 +12,7 @@ from calibration.shrinking.latency_model import LatencyPrecision
 from calibration.shrinking.report import Shrinking
 from calibration.shrinking.shrinker import METHODS, Method
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 

@@ -10,7 +10,7 @@ import click
 from calibration.sparsity.sparsification import BLOCKS, PATTERNS, Pattern, Sparsification
 from converters.inspection.plain_words import percent
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.cli.progress import progress_bars
 
 _REMOVED = {"heads": "of all heads removed", "ffn": "of all feed-forward neurons removed"}

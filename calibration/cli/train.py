@@ -20,7 +20,7 @@ from calibration.training.options import (
 )
 from edge_qa.cli.app import echo_json, in_options
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.cli.progress import Quiet, progress_bars
 from edge_qa.errors import InputError
 

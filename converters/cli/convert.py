@@ -9,7 +9,7 @@ import click
 from converters.model.compaction import CompactionReport, Compatibility
 from converters.pruned_checkpoints.mask_scores import MASK_METHODS
 from edge_qa.cli.app import echo_json, in_options
-from edge_qa.cli.options import PATH, finite
+from edge_qa.cli.parameters import PATH, finite
 
 
 @click.command()

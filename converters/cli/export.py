@@ -7,7 +7,7 @@ import click
 from converters.exporting.export import TARGETS
 from converters.exporting.export import export as run_export
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 
 if TYPE_CHECKING:
     from converters.importing.import_model import Import

@@ -7,7 +7,7 @@ import click
 
 from converters.native.bundle import pack_native as run_packing
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 
 
 @click.command("pack-native")

@@ -14,7 +14,6 @@ from edge_qa.answerer import QuestionAnswerer
 from edge_qa.answers import Answer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.options import (
-    PATH,
     budget_option,
     cache_option,
     engine_option,
@@ -24,6 +23,7 @@ from edge_qa.cli.options import (
     precision_option,
     within_option,
 )
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import InputError
 from edge_qa.inference.engine_choice import EngineName

@@ -15,7 +15,6 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.interruption import resumable
 from edge_qa.cli.options import (
-    PATH,
     budget_option,
     cache_option,
     engine_option,
@@ -25,6 +24,7 @@ from edge_qa.cli.options import (
     precision_option,
     within_option,
 )
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.errors import EdgeQAError, InputError, ResourceError
 from edge_qa.evaluation.answered_rows import AnswerOptions, answered_rows, lines_failed

@@ -9,7 +9,8 @@ from edge_qa.bench.bench import bench as run_bench
 from edge_qa.bench.page import bench_page
 from edge_qa.bench.report import BenchReport, BundleBench, Timing, describe_machine, warning
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH, budgets_option, engine_option
+from edge_qa.cli.options import budgets_option, engine_option
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.files import check_file, write_file
 from edge_qa.inference.engine_choice import EngineName

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.diagnosis.doctor import Diagnosis, diagnose
 from edge_qa.diagnosis.finding import Finding
 

@@ -8,7 +8,8 @@ import click
 from edge_qa.answerer import QuestionAnswerer
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.language import language_option
-from edge_qa.cli.options import PATH, budgets_option, engine_option, no_answer_option
+from edge_qa.cli.options import budgets_option, engine_option, no_answer_option
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.evaluation.dataset import read_dataset
 from edge_qa.evaluation.evaluate import Evaluation, metric_name, shown_name

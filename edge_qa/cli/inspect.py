@@ -11,7 +11,7 @@ import click
 from edge_qa.bundle.bundle import Bundle
 from edge_qa.bundle.manifest import MANIFEST_NAME, Budget, ConfidenceRecord, Manifest, ScoreRecord, Step
 from edge_qa.cli.app import echo_json
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.errors import missing_extra
 
 # Looking at weights belongs to the packages of a workstation. It is loaded when it is asked for, so

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from edge_qa.bundle.manifest import FULL_BUDGET
+from edge_qa.cli.parameters import finite
 from edge_qa.inference.engine_choice import ENGINES
 from edge_qa.inference.reading import Shortlisting
-
-# What cannot be read is said by what reads it, with the exit code of a file that is missing; click would say usage.
-PATH = click.Path(path_type=Path, readable=False)
 
 budget_option = click.option(
     "--budget",
@@ -57,13 +54,6 @@ no_answer_option = click.option(
     help='Answer "none" above this margin of logits, 0 for a start; the bundle\'s own threshold by default, '
     "mostly none.",
 )
-
-
-def finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
-    """Refuse what is no number, which click's ranges let through."""
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"got {value}, wanted a number")
-    return value
 
 
 precision_option = click.option(

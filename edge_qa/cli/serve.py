@@ -6,7 +6,8 @@ from typing import Literal
 
 import click
 
-from edge_qa.cli.options import PATH, budget_option, cache_option, engine_option, finite, precision_option
+from edge_qa.cli.options import budget_option, cache_option, engine_option, precision_option
+from edge_qa.cli.parameters import PATH, finite
 from edge_qa.inference.engine_choice import EngineName
 from edge_qa.service.settings import MIB, Limits, Listening, Model
 

@@ -90,6 +90,7 @@ def assert_clean(context: str, start: int, end: int, allowed: set[int]) -> None:
     assert not context[end - 1].isspace()
 
 
+@pytest.mark.slow
 def test_every_answer_is_a_clean_stretch_of_its_context(qa, texts):
     # Where a text is cut into many windows, a part has to do; all 10,000 passed, too, when this was written.
     texts = texts if qa.max_seq_len > 96 else texts[: CASES // 5]

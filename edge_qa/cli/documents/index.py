@@ -8,7 +8,7 @@ import click
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.printing import printable
 from edge_qa.cli.interruption import resumable
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.cli.progress import progress_bars
 from edge_qa.documents.folders import ReadingOptions
 from edge_qa.documents.index import DocumentIndex

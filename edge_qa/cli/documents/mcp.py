@@ -6,7 +6,8 @@ from typing import Literal
 import click
 
 from edge_qa.answerer import QuestionAnswerer
-from edge_qa.cli.options import PATH, budget_option, engine_option, precision_option
+from edge_qa.cli.options import budget_option, engine_option, precision_option
+from edge_qa.cli.parameters import PATH
 from edge_qa.documents.index import DocumentIndex
 from edge_qa.inference.engine_choice import EngineName
 

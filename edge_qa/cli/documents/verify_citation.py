@@ -11,7 +11,7 @@ import click
 
 from edge_qa.cli.app import echo_json
 from edge_qa.cli.documents.printing import printable
-from edge_qa.cli.options import PATH
+from edge_qa.cli.parameters import PATH
 from edge_qa.documents.citations import CitationCheck
 from edge_qa.documents.citations import verify_citation as verify
 from edge_qa.documents.index import DocumentIndex

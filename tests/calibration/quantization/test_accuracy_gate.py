@@ -136,6 +136,7 @@ def test_a_gate_on_the_questions_that_chose_the_recipe_says_so(command, bench, o
     assert shown.out.endswith(f"\nnote: {said}\n")
 
 
+@pytest.mark.slow
 def test_a_gate_that_a_handful_of_questions_passed_says_what_that_is_worth(bench, out, only_default):
     """The same model, asked 12 questions, cannot lose any: nothing changed, which is not to say that nothing does."""
     files = {"calibration": bench.calibration, "evaluation": bench.evaluation}
@@ -160,6 +161,7 @@ def test_a_gate_that_a_handful_of_questions_passed_says_what_that_is_worth(bench
     assert "<p>F1 did not change (95 % interval -26.46 to 26.46), a drop of 0 was allowed (12 questions, exact" in text
 
 
+@pytest.mark.slow
 def test_a_calibration_on_two_samples_says_so(command, bench, out):
     result = command("quantize", bench.plain, out, "--calibration", bench.calibration, "--samples", 2)
     assert result.code == 0

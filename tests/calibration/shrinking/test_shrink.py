@@ -90,6 +90,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["magnitude", "fisher", "full"])
 def test_the_result_costs_what_was_asked_for_and_answers(source, data, tmp_path, gradients, table, method):
     before = files_of(source)
@@ -166,6 +167,7 @@ def test_the_card_says_what_was_done(source, data, tmp_path, gradients, table):
     assert Bundle.load(convert(result.path, tmp_path / "bundle").path).manifest.model.licence == "mit"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert", "distilbert-pruned"])
 def test_other_families_shrink_too(data, tmp_path, gradients, table, family):
     result = shrink(FAMILIES / family, tmp_path / "small", calibration=data, speedup=1.3)

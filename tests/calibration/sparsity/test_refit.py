@@ -224,6 +224,7 @@ def test_sizes_that_make_no_whole_blocks(tmp_path, data, command):
     assert (query == 0).sum() == 4 * 113  # of 112.5 blocks
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(source, data, tmp_path):
     first, again = (
         sparsify(source, tmp_path / name, pattern="32x32", ratio=0.5, calibration=data, samples=4, refit=True)

@@ -88,6 +88,7 @@ def test_the_inputs_of_every_matrix_are_measured(source, data, tmp_path, monkeyp
         np.testing.assert_allclose(got[name], norms, rtol=1e-4, atol=1e-4 * norms.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "height"), [("1x4", 4), ("unstructured", 1)])
 def test_calibration_weighs_each_weight_with_its_input(source, data, tmp_path, monkeypatch, pattern, height):
     norms = observed_norms(source, data, 6, 3, tmp_path, monkeypatch)
@@ -107,6 +108,7 @@ def test_calibration_weighs_each_weight_with_its_input(source, data, tmp_path, m
             assert plain[gone].max() > 1.1 * plain[~gone].min()  # magnitude alone would have chosen others
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_bytes(source, data, tmp_path):
     def run(name: str, **options) -> dict[str, bytes]:
         path = tmp_path / name

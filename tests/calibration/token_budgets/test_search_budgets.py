@@ -63,6 +63,7 @@ def search(files, destination, **options):
     return search_budgets(files.bundle, destination, options=chosen, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["probe", "attention"])
 def test_a_bundle_with_budgets_is_written_and_answers(files, fast, tmp_path, rule):
     closed = []
@@ -149,6 +150,7 @@ def test_what_was_asked_for_is_in_the_json(files, fast, tmp_path, command):
     assert {name: found["options"][name] for name in wanted} == wanted
 
 
+@pytest.mark.slow
 def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, monkeypatch):
     first = search(files, tmp_path / "out", state=tmp_path / "state.json")
     monkeypatch.setattr(measure_module, "relative_latency", lambda *_: pytest.fail("measured again"))
@@ -158,6 +160,7 @@ def test_a_state_is_continued_and_a_foreign_one_refused(files, fast, tmp_path, m
         search(files, tmp_path / "other", state=tmp_path / "state.json", seed=5)
 
 
+@pytest.mark.slow
 def test_a_failed_search_goes_on_with_a_larger_drop_and_asks_nothing_twice(files, fast, tmp_path, monkeypatch):
     state = tmp_path / "state.json"
     with pytest.raises(CalibrationError, match="allow a larger `max_drop`"):

@@ -227,6 +227,7 @@ def test_a_checkpoint_without_the_prefix_reads_alike(source):
         assert np.array_equal(got, logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["albert", "mobilebert"])
 def test_quantized_logits_stay_close(name, tmp_path):
     """ALBERT's shared constants stay shared and right; so do MobileBERT's scales without a norm."""

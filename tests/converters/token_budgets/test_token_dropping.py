@@ -64,6 +64,7 @@ def test_the_graph_computes_the_statement(name, shares, rule):
         assert relative_difference(logits(graph, inputs), wanted, inputs["attention_mask"].astype(bool)) <= TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["attention", "probe"])
 @pytest.mark.parametrize("shares", [(1, 1, 1, 0.5, 0.5, 0.5), (0.9, 0.7, 0.6, 0.4, 0.2, 0.1)], ids=str)
 def test_the_real_checkpoint_agrees_with_the_statement(fp16_bundle, shares, rule):

@@ -131,6 +131,7 @@ def test_nothing_gives_nothing(qa):
     assert qa.answer_many([]) == []
 
 
+@pytest.mark.slow
 def test_many_threads_give_the_serial_answers(qa, pairs):
     serial = [qa.answer(*pair) for pair in pairs]
     with ThreadPoolExecutor(32) as pool:
@@ -198,6 +199,7 @@ def test_a_closer_look_reads_the_passages_of_the_answers_alone(qa, pairs, batch_
     assert seen >= 9
 
 
+@pytest.mark.slow
 def test_of_a_long_text_the_four_likeliest_windows_run_unless_told_otherwise(qa, monkeypatch):
     ran = []
     logits = Engine.logits
